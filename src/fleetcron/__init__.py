@@ -1,0 +1,1 @@
+"""Scheduled operations on fleets of servers, at the hour that the operator's own clock says."""

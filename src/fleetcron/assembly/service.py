@@ -1,0 +1,257 @@
+"""The whole service in one process: one thread for people, one for the clock, one for the servers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import uuid_utils
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from fleetcron.assembly import inventory
+from fleetcron.assembly.settings import Settings, Tuning, read_tuning
+from fleetcron.control.access import Access
+from fleetcron.control.fleet import Fleet
+from fleetcron.control.founding import ACCOUNT, ADMINISTRATOR, Established, Founding
+from fleetcron.control.history import History
+from fleetcron.control.tasks import Tasks
+from fleetcron.dispatch.local import LocalLine
+from fleetcron.domain import fleet as nouns
+from fleetcron.drivers.registry import open_driver
+from fleetcron.engine.dispatcher import Dispatcher
+from fleetcron.engine.loop import Loop
+from fleetcron.engine.recorder import Recorder
+from fleetcron.engine.scheduler import Scheduler
+from fleetcron.engine.sweeper import Sweeper
+from fleetcron.errors import BadSettings
+from fleetcron.store import fleet
+from fleetcron.store.database import Database
+from fleetcron.web.app import build
+from fleetcron.web.call import Ground
+from fleetcron.wire.executions import record_of
+from fleetcron.worker.endpoint import Endpoint
+from fleetcron.worker.worker import Worker
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS_MAX = 10.0
+BACKLOG_MAX = 2048
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What whoever started the service is told. A secret is None where it is not known: it was told before."""
+
+    url: str
+    data_dir: Path
+    region: str
+    project_id: str
+    user: str
+    domain: str
+    admin_password: str | None
+    access_key: str | None
+    secret_key: str | None
+
+    def __repr__(self) -> str:
+        """Without secrets: a repr ends in logs."""
+        return f"Welcome(url={self.url!r}, project_id={self.project_id!r})"
+
+
+class Service:
+    """Everything but the HTTP server: ``app`` answers calls, ``start`` lets the clock and the worker run.
+
+    Raises:
+        BadSettings: the data folder is in use, or a setting or file cannot be meant.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], datetime]) -> None:
+        tuning = read_tuning(settings.config)
+        self.tuning = tuning
+        self._database = Database(settings.data_dir)
+        try:
+            access = Access(self._database)
+            self.established = access.establish(clock(), _founding(settings, tuning))
+            endpoints = _open_inventory(self._database, settings, self.established, clock)
+        except BaseException:
+            self._database.close()
+            raise
+        line = LocalLine()
+        self._loop = _loop(self._database, line, tuning, clock)
+        self._worker = WorkerThread(Worker(line, endpoints, clock=clock, config=tuning.attempts))
+        self._engine = threading.Thread(target=self._loop.run, name="engine", daemon=True)
+        ground = Ground(
+            tasks=Tasks(self._database, new_id=new_id, wake=line.wake),
+            history=History(self._database),
+            fleet=Fleet(self._database, late_limits=tuning.late_limits, new_id=new_id, wake=line.wake),
+            access=access,
+            clock=clock,
+            default_zone=tuning.default_zone,
+        )
+        self.app: ASGIApp = build(ground, version=version("fleetcron"))
+
+    def start(self) -> None:
+        """Let fires become executions, and executions act."""
+        self._worker.start()
+        self._engine.start()
+
+    def stop(self) -> None:
+        """Take nothing new and leave what is under way as it stands; the next start takes it up."""
+        self._loop.stop()
+        self._engine.join(STOP_SECONDS_MAX)
+        self._worker.stop()
+        self._database.close()
+
+
+class WorkerThread:
+    """The worker with an event loop of its own, so that no driver can hold up the answers to people."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._loop = uvloop.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    def start(self) -> None:
+        """Let the worker run."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Drop what is under way and wait for the thread to end."""
+        self._loop.call_soon_threadsafe(self._cancel)
+        self._thread.join(STOP_SECONDS_MAX)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            try:
+                runner.run(self._until_cancelled())
+            except asyncio.CancelledError:
+                log.debug("the worker has stopped")
+
+    async def _until_cancelled(self) -> None:
+        self._task = asyncio.current_task()
+        await self._worker.run()
+
+
+def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
+    """Run the service until SIGINT or SIGTERM; ``announce`` is called once it answers.
+
+    Raises:
+        BadSettings: as ``Service``, or the address cannot be listened on.
+    """
+    listener = _listen(settings)
+    with listener:
+        service = Service(settings, clock=now)
+        welcome = _welcome(settings, service.established, service.tuning, listener)
+        config = uvicorn.Config(
+            service.app,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(STOP_SECONDS_MAX),
+        )
+        service.start()
+        try:
+            _Server(config, lambda: announce(welcome)).run(sockets=[listener])
+        finally:
+            service.stop()
+
+
+def now() -> datetime:
+    """The clock of the service: UTC, in the whole milliseconds that the database keeps."""
+    instant = datetime.now(UTC)
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+def new_id() -> str:
+    """An id that nobody else has; later ones sort after earlier ones, which keeps the indexes' ends together."""
+    return str(uuid_utils.uuid7())
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, telling when it answers."""
+
+    def __init__(self, config: uvicorn.Config, answering: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._answering = answering
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._answering()
+
+
+def _founding(settings: Settings, tuning: Tuning) -> Founding:
+    return Founding(
+        regions=tuning.regions,
+        project_id=settings.project_id,
+        admin_password=settings.admin_password,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+    )
+
+
+def _open_inventory(
+    database: Database, settings: Settings, established: Established, clock: Callable[[], datetime]
+) -> dict[str, Endpoint]:
+    """Make the first project's servers what the fleet file says, and open their endpoints' drivers."""
+    if settings.fleet is None:
+        return {}
+    project_id = established.projects[0].project_id
+    found = inventory.read(settings.fleet, project_id=project_id, now=clock())
+    with database.transaction() as tx:
+        fleet.replace_inventory(tx, project_id, found.servers, found.groups)
+    return {endpoint.name: _open(endpoint, settings.data_dir, clock) for endpoint in found.endpoints}
+
+
+def _open(endpoint: nouns.Endpoint, data_dir: Path, clock: Callable[[], datetime]) -> Endpoint:
+    return Endpoint(endpoint, open_driver(endpoint, state_dir=data_dir, clock=clock))
+
+
+def _loop(database: Database, line: LocalLine, tuning: Tuning, clock: Callable[[], datetime]) -> Loop:
+    return Loop(
+        clock=clock,
+        line=line,
+        scheduler=Scheduler(database, late_limits=tuning.late_limits, say=record_of, new_id=new_id),
+        dispatcher=Dispatcher(database, line, say=record_of),
+        recorder=Recorder(database, line, say=record_of),
+        sweeper=Sweeper(database, line, say=record_of),
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG_MAX)
+    except (OSError, OverflowError) as error:
+        raise BadSettings("address", f"cannot listen on {settings.host}:{settings.port}: {error}") from error
+
+
+def _welcome(settings: Settings, established: Established, tuning: Tuning, listener: socket.socket) -> Welcome:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return Welcome(
+        url=f"http://{host}:{listener.getsockname()[1]}",
+        data_dir=settings.data_dir,
+        region=tuning.regions[0],
+        project_id=established.projects[0].project_id,
+        user=ADMINISTRATOR,
+        domain=ACCOUNT,
+        admin_password=settings.admin_password or established.admin_password,
+        access_key=settings.access_key or established.access_key,
+        secret_key=settings.secret_key or established.secret_key,
+    )

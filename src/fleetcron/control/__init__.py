@@ -1,0 +1,1 @@
+"""What people ask: authorise, check, one transaction."""

@@ -1,0 +1,22 @@
+"""The one place where control asks whether a caller may."""
+
+from __future__ import annotations
+
+from fleetcron.domain.access import Caller, Deny, Permission, decide
+from fleetcron.errors import Forbidden
+from fleetcron.store import access
+from fleetcron.store.database import Transaction
+
+
+def authorise(tx: Transaction, caller: Caller, permission: Permission, project_id: str) -> None:
+    """Let the caller pass.
+
+    Raises:
+        Forbidden: the caller may not do this in the project, or there is no such project.
+    """
+    project = access.find_project(tx, project_id)
+    decision = decide(
+        caller, permission, account_id=None if project is None else project.account_id, project_id=project_id
+    )
+    if isinstance(decision, Deny):
+        raise Forbidden(decision.reason)

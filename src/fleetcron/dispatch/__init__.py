@@ -1,0 +1,1 @@
+"""Engine to worker and back: commands out, events in."""

@@ -1,0 +1,1 @@
+"""The nouns and their laws: pure, no I/O, no clock."""

@@ -1,0 +1,49 @@
+"""What is operated on: servers, the groups they stand in, and the endpoints that reach them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+
+class Power(StrEnum):
+    """What a server was last seen doing."""
+
+    ON = "ON"
+    OFF = "OFF"
+    TRANSITION = "TRANSITION"
+    UNKNOWN = "UNKNOWN"
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """One machine of a project: ``handle`` is its name at the ``endpoint`` whose driver reaches it."""
+
+    server_id: str
+    project_id: str
+    name: str
+    group_id: str | None
+    endpoint: str
+    handle: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class ServerGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """A named set of servers; a task that names it acts on whoever is in it when the task fires."""
+
+    group_id: str
+    project_id: str
+    name: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The way to some servers: a driver's name and that driver's own settings."""
+
+    name: str
+    driver: str
+    concurrency_max: int = 50
+    settings: dict[str, object] = {}

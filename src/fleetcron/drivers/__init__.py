@@ -1,0 +1,1 @@
+"""The servers: one module per way of reaching them, behind one contract."""

@@ -1,0 +1,1 @@
+"""The database: SQL, one transaction at a time; columns named as the fields of the nouns."""

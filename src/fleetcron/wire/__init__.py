@@ -1,0 +1,1 @@
+"""The vendor's words; the only place where they are spelled."""

@@ -1,0 +1,1 @@
+"""What the servers need: one attempt per command, observed before it is sent and proven before it ends."""

@@ -1,0 +1,137 @@
+"""One endpoint as the attempts see it: single questions, asked of the driver in bulk, within a limit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
+
+from fleetcron.domain import fleet
+from fleetcron.drivers.contract import Capabilities, Driver, Observation, Poll, Request
+from fleetcron.errors import DriverError, Indeterminate, Permanent, Retryable
+
+BULK_MAX = 1_000
+OBSERVE_SECONDS_MAX = 30.0
+SUBMIT_SECONDS_MAX = 30.0
+
+Told = TypeVar("Told")
+
+
+class Endpoint:
+    """A driver with its limit: at most ``concurrency_max`` attempts are between began and settled at once.
+
+    However many attempts ask, one observation and one poll are under way at a time; questions that come
+    meanwhile are asked together in the next.
+    """
+
+    def __init__(self, endpoint: fleet.Endpoint, driver: Driver) -> None:
+        self.name = endpoint.name
+        self._driver = driver
+        self._places = asyncio.Semaphore(endpoint.concurrency_max)
+        self._observations = _Bulk(driver.observe)
+        self._polls = _Bulk(driver.poll)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the driver can do."""
+        return self._driver.capabilities
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for and hold one of the endpoint's places."""
+        async with self._places:
+            yield
+
+    async def observe(self, handle: str) -> Observation:
+        """Look at one server.
+
+        Raises:
+            DriverError: it could not be seen.
+        """
+        return await self._observations.ask(handle)
+
+    async def poll(self, ticket: str) -> Poll:
+        """Say how far a ticket has come.
+
+        Raises:
+            DriverError: it could not be asked.
+        """
+        return await self._polls.ask(ticket)
+
+    async def submit(self, request: Request) -> str:
+        """Tell the server once, and return the ticket.
+
+        Raises:
+            DriverError: as the driver says; Indeterminate also when it did not answer in time or broke.
+        """
+        try:
+            async with asyncio.timeout(SUBMIT_SECONDS_MAX):
+                return await self._driver.submit(request)
+        except DriverError:
+            raise
+        except TimeoutError as error:
+            raise Indeterminate(f"no answer within {SUBMIT_SECONDS_MAX:.0f} s") from error
+        except Exception as error:  # a driver that breaks may have sent before it broke
+            raise Indeterminate(f"the driver failed: {error!r}") from error
+
+    async def notify(self, handle: str, text: str) -> None:
+        """Tell the people who use a server.
+
+        Raises:
+            DriverError: they could not be told.
+        """
+        async with asyncio.timeout(SUBMIT_SECONDS_MAX):
+            await self._driver.notify(handle, text)
+
+    async def aclose(self) -> None:
+        """Let go of the driver's connections."""
+        await self._driver.aclose()
+
+
+class _Bulk(Generic[Told]):
+    """Gathers single questions into bulk ones."""
+
+    def __init__(self, ask_all: Callable[[Sequence[str]], Awaitable[Mapping[str, Told | DriverError]]]) -> None:
+        self._ask_all = ask_all
+        self._waiting: dict[str, list[asyncio.Future[Told]]] = {}
+        self._round: asyncio.Task[None] | None = None
+
+    async def ask(self, key: str) -> Told:
+        answer: asyncio.Future[Told] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(answer)
+        if self._round is None:
+            self._round = asyncio.create_task(self._rounds())
+        return await answer
+
+    async def _rounds(self) -> None:
+        # Let everybody who is ready to ask do so first: that is what makes the first round a bulk one.
+        await asyncio.sleep(0)
+        while self._waiting:
+            keys = list(self._waiting)[:BULK_MAX]
+            asked = {key: self._waiting.pop(key) for key in keys}
+            told = await self._answers(keys)
+            for key, answers in asked.items():
+                for answer in answers:
+                    _settle(answer, told.get(key, Permanent("the driver did not answer for it")))
+        self._round = None
+
+    async def _answers(self, keys: Sequence[str]) -> Mapping[str, Told | DriverError]:
+        try:
+            async with asyncio.timeout(OBSERVE_SECONDS_MAX):
+                return await self._ask_all(keys)
+        except DriverError as error:
+            return dict.fromkeys(keys, error)
+        except TimeoutError:
+            return dict.fromkeys(keys, Retryable(f"no answer within {OBSERVE_SECONDS_MAX:.0f} s"))
+        except Exception as error:  # noqa: BLE001  (a question changes nothing on the server, so it may be asked again)
+            return dict.fromkeys(keys, Retryable(f"the driver failed: {error!r}"))
+
+
+def _settle(answer: asyncio.Future[Told], told: Told | DriverError) -> None:
+    if answer.done():
+        return
+    if isinstance(told, DriverError):
+        answer.set_exception(told)
+    else:
+        answer.set_result(told)
