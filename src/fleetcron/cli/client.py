@@ -10,7 +10,8 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from fleetcron.cli.exits import Exit, Failure, exit_of
+from fleetcron.cli.exits import Exit, Failure, Misuse, exit_of
+from fleetcron.cli.options import Stretch
 from fleetcron.wire.fields import PAGE_MAX
 from fleetcron.wire.operation import Operation
 from fleetcron.wire.operations import OPERATIONS
@@ -84,19 +85,25 @@ class Client:
                 Exit.UNAVAILABLE, f"the service at {self._http.base_url} does not answer: {error}"
             ) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise Failure(Exit.USAGE, f"FLEETCRON_URL is not an address of the service: {error}") from error
+            raise Misuse(f"FLEETCRON_URL is not an address of the service: {error}") from error
         if response.status_code != operation.success:
             raise _failure(response)
         return Reply(body=response.content, headers=response.headers)
 
-    def collect(self, operation_id: str, *ids: str, query: Mapping[str, object], offset: int) -> Reply:
-        """Fetch a list from the offset to its end, as if it were one page of PAGES_MAX full ones at most.
+    def listing(
+        self, operation_id: str, *ids: str, stretch: Stretch, query: Mapping[str, object] | None = None
+    ) -> Reply:
+        """Fetch a stretch of a list; all of it comes as if it were one page, of PAGES_MAX full ones at most.
 
         Raises:
             Unreachable, Failure: as in ``call``.
         """
+        query = query or {}
+        if not stretch.all:
+            asked = {**query, "offset": stretch.offset, "limit": stretch.limit}
+            return self.call(operation_id, *ids, query=asked)
         count, items = 0, []
-        for page in self._pages(operation_id, *ids, query=query, offset=offset):
+        for page in self._pages(operation_id, *ids, query=query, offset=stretch.offset):
             count = page.count
             items += page.items
         return Reply(body=msgspec.json.encode(Page(count=count, items=items)), headers={})
@@ -112,7 +119,7 @@ class Client:
 
     def _path(self, operation: Operation, ids: tuple[str, ...]) -> str:
         if not all(ids):
-            raise Failure(Exit.USAGE, "an id must not be empty")
+            raise Misuse("an id must not be empty")
         rest = iter(ids)
         return _PARAMETER.sub(
             lambda parameter: quote(self.project() if parameter[1] == "project_id" else next(rest), safe=""),

@@ -21,7 +21,7 @@ TEXT_WIDTH_MIN = 11
 """Names and messages are folded down to this width before a column is left out."""
 
 GAP = 2
-NOTHING = "–"
+NOTHING = "-"
 
 
 def show_page(reply: Reply, columns: Sequence[Column], *, json: bool, noun: str, offset: int = 0) -> None:
@@ -56,7 +56,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, n
         )
     for row in zip(*(cells[column] for column in fitting), strict=True):
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    console.print(table)
+    _print(console, table)
     if len(fitting) < len(columns):
         missing = ", ".join(column.heading for column in columns if column not in fitting)
         typer.echo(f"(too narrow for: {missing})", err=True)
@@ -70,13 +70,26 @@ def show_record(record: Mapping[str, Any], columns: Sequence[Column]) -> None:
     table.add_column(overflow="fold")
     for heading, text in known:
         table.add_row(Text(heading), Text(text, style=_STYLES.get(text, "")))
-    console_of().print(table)
+    _print(console_of(), table)
 
 
-def show_json(*replies: Reply) -> None:
-    """Print an answer's JSON as the API wrote it; ``null`` where it wrote none."""
-    body = replies[-1].body if replies else b""
-    typer.echo((body or b"null").decode())
+def show_one(reply: Reply, columns: Sequence[Column], *, json: bool, inside: str | None = None) -> None:
+    """Print the answer's one thing, which may stand ``inside`` a field of it."""
+    if json:
+        show_json(reply)
+        return
+    record = reply.read()
+    show_record(record if inside is None else record[inside], columns)
+
+
+def show_done(text: str, *, json: bool) -> None:
+    """Say that it is done, where the API answers nothing; as JSON that is ``null``."""
+    typer.echo("null" if json else text)
+
+
+def show_json(reply: Reply) -> None:
+    """Print an answer's JSON as the API wrote it."""
+    typer.echo(reply.body.decode())
 
 
 def console_of(*, err: bool = False) -> Console:
@@ -104,6 +117,13 @@ def printable(text: str) -> str:
 
 _SECONDS: Final = len("2026-01-31T03:30:00")
 _STYLES: Final = {"SUCCESS": "green", "FAILED": "red", "RUNNING": "cyan", NOTHING: "dim"}
+
+
+def _print(console: Console, table: Table) -> None:
+    """Print a table without the blanks that fill up its last column."""
+    with console.capture() as printed:
+        console.print(table)
+    typer.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
 
 
 def _say(value: object) -> str:

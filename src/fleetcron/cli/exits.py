@@ -27,6 +27,13 @@ class Failure(Exception):
         self.code = code
 
 
+class Misuse(Failure):
+    """The command line itself cannot be meant: an option is missing, does not go with another, or cannot be read."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Exit.USAGE, message)
+
+
 def exit_of(status: int) -> Exit:
     """The exit code for an HTTP status that is no success."""
     if status >= _SERVER_FAULTS:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from ipaddress import ip_address
+from typing import Final
 
 import httpx
+import typer
 
-from fleetcron.cli.client import Client
-from fleetcron.cli.exits import Failure
+from fleetcron.cli.client import TIMEOUT_SECONDS, Client, Reply
+from fleetcron.cli.exits import Exit, Failure, Misuse
 from fleetcron.cli.options import Place
 from fleetcron.wire import signature
 from fleetcron.wire.tokens import SUBJECT_TOKEN
@@ -113,7 +117,7 @@ def _http() -> httpx.Client:
         # A proxy of the environment is for the world outside; it could not reach this machine's own loopback.
         return httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=not _is_loopback(httpx.URL(url).host))
     except httpx.InvalidURL as error:
-        raise Failure(Exit.USAGE, f"FLEETCRON_URL: {url!r} is not an address: {error}") from error
+        raise Misuse(f"FLEETCRON_URL: {url!r} is not an address: {error}") from error
 
 
 def _is_loopback(host: str) -> bool:

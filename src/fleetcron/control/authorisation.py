@@ -14,9 +14,7 @@ def authorise(tx: Transaction, caller: Caller, permission: Permission, project_i
     Raises:
         Forbidden: the caller may not do this in the project, or there is no such project.
     """
-    project = access.find_project(tx, project_id)
-    decision = decide(
-        caller, permission, account_id=None if project is None else project.account_id, project_id=project_id
-    )
+    account_id = access.owner_of_project(tx, project_id)
+    decision = decide(caller, permission, account_id=account_id, project_id=project_id)
     if isinstance(decision, Deny):
         raise Forbidden(decision.reason)

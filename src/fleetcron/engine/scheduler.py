@@ -39,56 +39,66 @@ class Scheduler:
 
     def tick(self, now: datetime) -> int:
         """Record the fires that are due at ``now``, at most one per task; how many tasks it dealt with."""
-        due = self._due(now)
-        if not due:
-            return 0
-        try:
-            self._record(due, now)
-        except Exception:  # a task that cannot be planned must fail alone, not stop the others
-            log.exception("A batch of %d due tasks could not be recorded; trying them one by one.", len(due))
-            for task_id in due:
-                self._record_alone(task_id, now)
-        return len(due)
-
-    def _due(self, now: datetime) -> list[str]:
         self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > now}
         with self._database.snapshot() as tx:
-            due = tasks.due_ids(tx, now, FIRES_PER_TRANSACTION_MAX + len(self._set_aside))
+            if not self._due_ids(tx, now, 1):
+                return 0
+        try:
+            return self._record(now)
+        except Exception:  # a task that cannot be planned must fail alone, not stop the others
+            log.exception("A batch of due tasks could not be recorded; trying them one by one.")
+            return self._record_one_by_one(now)
+
+    def _due_ids(self, tx: Transaction, now: datetime, count_max: int) -> list[str]:
+        due = tasks.due_ids(tx, now, count_max + len(self._set_aside))
         return [task_id for task_id in due if task_id not in self._set_aside]
 
-    def _record_alone(self, task_id: str, now: datetime) -> None:
-        try:
-            self._record([task_id], now)
-        except Exception:  # the same
-            log.exception("Task %s could not be recorded; set aside for %d s.", task_id, SET_ASIDE_SECONDS)
-            self._set_aside[task_id] = now + timedelta(seconds=SET_ASIDE_SECONDS)
+    def _record(self, now: datetime) -> int:
+        with self._database.transaction() as tx:
+            due = tasks.due(tx, now, FIRES_PER_TRANSACTION_MAX + len(self._set_aside))
+            due = [task for task in due if task.task_id not in self._set_aside]
+            # Whether a fire is recorded already is left to one_execution_per_fire: that is rare, and fails the batch.
+            self._fire(tx, due, now)
+        return len(due)
 
-    def _record(self, task_ids: Sequence[str], now: datetime) -> None:
+    def _record_one_by_one(self, now: datetime) -> int:
+        with self._database.snapshot() as tx:
+            due = self._due_ids(tx, now, FIRES_PER_TRANSACTION_MAX)
+        for task_id in due:
+            try:
+                self._record_alone(task_id, now)
+            except Exception:  # the same
+                log.exception("Task %s could not be recorded; set aside for %d s.", task_id, SET_ASIDE_SECONDS)
+                self._set_aside[task_id] = now + timedelta(seconds=SET_ASIDE_SECONDS)
+        return len(due)
+
+    def _record_alone(self, task_id: str, now: datetime) -> None:
+        with self._database.transaction() as tx:
+            for task in tasks.read(tx, [task_id]):
+                if task.next_fire_at is None or task.next_fire_at > now:
+                    continue
+                if executions.is_recorded(tx, task_id, task.next_fire_at):
+                    # The clock or an edit went back over a fire that was answered for: never fire it twice.
+                    tasks.advance(tx, [(task, task.last_ordinal, task.schedule().next_after(task.next_fire_at))])
+                else:
+                    self._fire(tx, [task], now)
+
+    def _fire(self, tx: Transaction, due: Sequence[Task], now: datetime) -> None:
+        """Write down one fire of each of these due tasks, and when each fires next."""
+        members = _members(tx, due)
         recorded: list[tuple[Execution, list[Subtask]]] = []
         steps: list[tuple[Task, int, datetime | None]] = []
-        with self._database.transaction() as tx:
-            # Read again inside the transaction: an edit may have come between.
-            due = tasks.read(tx, task_ids)
-            members = _members(tx, due)
-            for task in due:
-                fire_at = task.next_fire_at
-                if fire_at is None or fire_at > now:
-                    continue
-                next_fire_at = task.schedule().next_after(fire_at)
-                if executions.is_recorded(tx, task.task_id, fire_at):
-                    # The clock or an edit went back over a fire that was answered for: never fire it twice.
-                    steps.append((task, task.last_ordinal, next_fire_at))
-                    continue
-                recorded.append(self._plan(task, fire_at, next_fire_at, now, members))
-                steps.append((task, task.last_ordinal + 1, next_fire_at))
-            executions.insert(tx, [execution for execution, _ in recorded])
-            subtasks.insert(tx, [share for _, shares in recorded for share in shares])
-            tasks.advance(tx, steps)
-            ledger.seal(tx, [execution for execution, _ in recorded], self._say)
-        for execution, _ in recorded:
-            log.debug(
-                "execution %s: task %s fired for %s", execution.execution_id, execution.task_id, execution.fire_at
-            )
+        for task in due:
+            fire_at = task.next_fire_at
+            if fire_at is None:
+                continue
+            next_fire_at = task.schedule().next_after(fire_at)
+            recorded.append(self._plan(task, fire_at, next_fire_at, now, members))
+            steps.append((task, task.last_ordinal + 1, next_fire_at))
+        executions.insert(tx, [execution for execution, _ in recorded])
+        subtasks.insert(tx, [share for _, shares in recorded for share in shares])
+        tasks.advance(tx, steps)
+        ledger.seal(tx, [execution for execution, _ in recorded], self._say)
 
     def _plan(
         self, task: Task, fire_at: datetime, next_fire_at: datetime | None, now: datetime, members: Members

@@ -75,6 +75,12 @@ def find_project(tx: Transaction, project_id: str) -> Project | None:
     return None if row is None else PROJECTS.read(row)
 
 
+def owner_of_project(tx: Transaction, project_id: str) -> str | None:
+    """The account that owns the project, if the project exists; asked by every call, so the id alone."""
+    row = tx.execute("SELECT account_id FROM projects WHERE project_id = ?", (project_id,)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def list_projects(tx: Transaction, account_id: str, *, name: str | None = None) -> list[Project]:
     """The account's projects, oldest first; with ``name``, the one of that name or none."""
     rows = tx.execute(

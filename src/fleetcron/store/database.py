@@ -16,7 +16,8 @@ from fleetcron.errors import BadSettings, Unavailable
 FILE_NAME = "fleetcron.sqlite3"
 LOCK_NAME = "fleetcron.lock"
 LOCK_WAIT_SECONDS = 10.0
-CACHE_KIBIBYTES = 64 * 1024
+WRITER_CACHE_KIBIBYTES = 64 * 1024
+READER_CACHE_KIBIBYTES = 16 * 1024
 
 Transaction = sqlite3.Connection
 """What a use case holds while its transaction lasts; ``execute`` and ``executemany`` are all it may call."""
@@ -40,7 +41,7 @@ class Database:
         self._turn = threading.Lock()
         self._readers = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        self._writer = self._connect()
+        self._writer = self._connect(WRITER_CACHE_KIBIBYTES)
         _migrate(self._writer)
 
     @contextmanager
@@ -60,16 +61,9 @@ class Database:
                     self._writer.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def snapshot(self) -> Iterator[Transaction]:
+    def snapshot(self) -> Snapshot:
         """Read only, as of one moment: bounds and rows that are read in it belong together."""
-        with _answering():
-            reader = self._reader()
-            reader.execute("BEGIN")
-            try:
-                yield reader
-            finally:
-                reader.execute("COMMIT")
+        return Snapshot(self._reader())
 
     def close(self) -> None:
         """Close every connection and give the folder's lock back."""
@@ -82,11 +76,11 @@ class Database:
         """The reading connection of the thread that asks."""
         reader: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         if reader is None:
-            reader = self._readers.connection = self._connect()
+            reader = self._readers.connection = self._connect(READER_CACHE_KIBIBYTES)
             reader.execute("PRAGMA query_only = ON")
         return reader
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, cache_kibibytes: int) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self._path,
             timeout=LOCK_WAIT_SECONDS,
@@ -100,11 +94,33 @@ class Database:
             # A fire that was answered for must survive a power cut, not only a crash of ours.
             "synchronous = FULL",
             "foreign_keys = ON",
-            f"cache_size = -{CACHE_KIBIBYTES}",
+            f"cache_size = -{cache_kibibytes}",
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}")
         return connection
+
+
+class Snapshot:
+    """A reading transaction as a context; a class of its own because every request enters several.
+
+    Raises:
+        Unavailable: the database cannot be read now.
+    """
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: sqlite3.Connection) -> None:
+        self._reader = reader
+
+    def __enter__(self) -> Transaction:
+        self._reader.execute("BEGIN")
+        return self._reader
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._reader.execute("COMMIT")
+        if isinstance(error, sqlite3.OperationalError):
+            raise Unavailable(f"the database does not answer: {error}") from error
 
 
 @contextmanager

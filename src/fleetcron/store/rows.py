@@ -21,7 +21,7 @@ Value = str | int | bytes | float | None
 
 def text_of(instant: datetime) -> str:
     """The instant as the database keeps it: ``2022-03-07T10:40:43.858Z``."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return (instant if instant.tzinfo is UTC else instant.astimezone(UTC)).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 class Rows(Generic[Noun]):
@@ -39,9 +39,9 @@ class Rows(Generic[Noun]):
 
     def values(self, noun: Noun) -> tuple[Value, ...]:
         """The noun as a row, in the order of ``names``."""
+        values = msgspec.structs.astuple(noun)
         return tuple(
-            None if (value := getattr(noun, name)) is None else write(value)
-            for name, write in zip(self.names, self._writers, strict=True)
+            [None if value is None else write(value) for value, write in zip(values, self._writers, strict=True)]
         )
 
     def read(self, row: Iterable[Value]) -> Noun:

@@ -109,12 +109,13 @@ def overdue(tx: Transaction, *, unbegun_before: datetime, unsettled_before: date
     """
     rows = tx.execute(
         """
-        SELECT s.execution_id, s.ordinal, s.began_at IS NOT NULL
-        FROM subtasks s JOIN executions e ON e.execution_id = s.execution_id
-        WHERE s.dispatched_at IS NOT NULL AND s.ended_at IS NULL
-        AND ((s.began_at IS NULL AND e.start_until < ?) OR s.settle_until < ?)
+        SELECT s.execution_id, s.ordinal, s.began_at IS NOT NULL FROM subtasks s
+        WHERE s.dispatched_at IS NOT NULL AND s.ended_at IS NULL AND (
+            s.settle_until < ?
+            OR s.began_at IS NULL AND (SELECT start_until FROM executions e WHERE e.execution_id = s.execution_id) < ?
+        )
         """,
-        (text_of(unbegun_before), text_of(unsettled_before)),
+        (text_of(unsettled_before), text_of(unbegun_before)),
     )
     return [(execution_id, ordinal, bool(begun)) for execution_id, ordinal, begun in rows]
 

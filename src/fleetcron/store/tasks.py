@@ -80,6 +80,12 @@ def delete(tx: Transaction, project_id: str, task_ids: list[str], now: datetime)
     )
 
 
+def due(tx: Transaction, now: datetime, count_max: int) -> list[Task]:
+    """Tasks whose next fire has come, the longest waiting first (leans on the index tasks_due)."""
+    rows = tx.execute(f"{_SELECT} WHERE next_fire_at <= ? ORDER BY next_fire_at LIMIT ?", (text_of(now), count_max))
+    return [ROWS.read(row) for row in rows]
+
+
 def due_ids(tx: Transaction, now: datetime, count_max: int) -> list[str]:
     """The ids of tasks whose next fire has come, the longest waiting first."""
     rows = tx.execute(

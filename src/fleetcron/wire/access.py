@@ -102,7 +102,7 @@ def say_version(base: str) -> Version:
         "id": "v3.6",
         "status": "stable",
         "updated": "2016-04-04T00:00:00Z",
-        "links": [{"rel": "self", "href": f"{base}/v3/"}],
+        "links": [{"rel": "self", "href": f"{base}/v3"}],
         "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}],
     }
 

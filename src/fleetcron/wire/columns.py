@@ -153,7 +153,7 @@ class Standing(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
-    rename=dict(total="total_count", succeeded="success_count", failed="failed_count", running=_RUNNING),
+    rename={"total": "total_count", "succeeded": "success_count", "failed": "failed_count", "running": _RUNNING},
 ):
     """How far an execution has come: what of a row of execute-history one follows."""
 

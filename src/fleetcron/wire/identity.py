@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TypedDict
 
 import msgspec
-
-from fleetcron.errors import FleetcronError, Invalid
 
 
 class Confidential(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +49,6 @@ class FaultAnswer(TypedDict):
     """An error in Keystone's shape."""
 
     error: FaultRecord
-
-
-def say_fault(status: int, error: FleetcronError) -> FaultAnswer:
-    """The error as the body of an answer with this status."""
-    message = f"The request body is invalid: {error}" if isinstance(error, Invalid) else str(error)
-    return {"error": {"code": status, "message": message, "title": HTTPStatus(status).phrase}}
 
 
 def say_links(url: str) -> Links:

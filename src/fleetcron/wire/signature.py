@@ -79,11 +79,18 @@ def verify(signed: Signed, request: Request, *, secret: str, now: datetime) -> N
     if date is None:
         raise Unauthenticated(f"{_FAILED}, {DATE} must be among the signed headers")
     _check_date(date, now)
-    canonical = canonical_request(signed.names, headers, request)
-    signable = b"\n".join((ALGORITHM.encode(), date, hashlib.sha256(canonical).hexdigest().encode()))
-    expected = hmac.new(secret.encode(), signable, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected, signed.signature):
+    if not hmac.compare_digest(_signature(signed.names, headers, request, secret), signed.signature):
         raise Unauthenticated(_FAILED)
+
+
+def sign(request: Request, *, access_key: str, secret: str, now: datetime) -> dict[str, str]:
+    """The headers that make a request a signed one; the signature covers every header that the request has."""
+    date = now.astimezone(UTC).strftime(_DATE_FORMAT)
+    headers = {name.decode(): value.strip() for name, value in request.headers} | {DATE: date.encode()}
+    names = tuple(sorted(headers))
+    signature = _signature(names, headers, request, secret)
+    claim = f"{ALGORITHM} Access={access_key}, SignedHeaders={';'.join(names)}, Signature={signature}"
+    return {"X-Sdk-Date": date, "Authorization": claim}
 
 
 def canonical_request(names: tuple[str, ...], headers: Mapping[str, bytes], request: Request) -> bytes:
@@ -98,6 +105,12 @@ def canonical_request(names: tuple[str, ...], headers: Mapping[str, bytes], requ
             _content_hash(headers, request.body).encode(),
         )
     )
+
+
+def _signature(names: tuple[str, ...], headers: Mapping[str, bytes], request: Request, secret: str) -> str:
+    canonical = canonical_request(names, headers, request)
+    signable = b"\n".join((ALGORITHM.encode(), headers[DATE], hashlib.sha256(canonical).hexdigest().encode()))
+    return hmac.new(secret.encode(), signable, hashlib.sha256).hexdigest()
 
 
 def _signed_headers(names: tuple[str, ...], received: Iterable[tuple[bytes, bytes]]) -> dict[str, bytes]:

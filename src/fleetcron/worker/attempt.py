@@ -19,7 +19,8 @@ from fleetcron.drivers.contract import Observation, Progress, Request
 from fleetcron.errors import Busy, DriverError, Indeterminate, Permanent, Retryable
 from fleetcron.worker.endpoint import Endpoint
 
-FIRST_POLL_SECONDS = 0.05
+FIRST_POLL_SECONDS = 0.5
+POLL_GROWTH = 2.0
 POLL_SECONDS_MAX = 2.0
 SENDS_MAX = 3
 
@@ -240,7 +241,7 @@ class Attempt:
             if said is not None and said.progress is Progress.FAILED:
                 raise Failed(ResultCode.FAILED, said.reason or "The server reported a failure.")
             await self._pause(pause_seconds)
-            pause_seconds = min(pause_seconds * 1.5, POLL_SECONDS_MAX)
+            pause_seconds = min(pause_seconds * POLL_GROWTH, POLL_SECONDS_MAX)
 
     async def _resolve_doubt(self, reason: str) -> Evidence:
         """Find out by looking whether the server was told; tell it again only if it was not (promise 6)."""
@@ -258,7 +259,7 @@ class Attempt:
                 if not seen.busy and self._clock() >= doubt_until:
                     return await self._send_again(seen, reason)
             await self._pause(pause_seconds)
-            pause_seconds = min(pause_seconds * 1.5, POLL_SECONDS_MAX)
+            pause_seconds = min(pause_seconds * POLL_GROWTH, POLL_SECONDS_MAX)
 
     async def _send_again(self, seen: Observation, reason: str) -> Evidence:
         """Send once more what is seen not to have happened; where that cannot be seen, say so and stop."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Generic, TypeVar
 
 from fleetcron.domain import fleet
@@ -37,11 +37,10 @@ class Endpoint:
         """What the driver can do."""
         return self._driver.capabilities
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    @property
+    def place(self) -> AbstractAsyncContextManager[None]:
         """Wait for and hold one of the endpoint's places."""
-        async with self._places:
-            yield
+        return self._places
 
     async def observe(self, handle: str) -> Observation:
         """Look at one server.
@@ -112,8 +111,9 @@ class _Bulk(Generic[Told]):
             asked = {key: self._waiting.pop(key) for key in keys}
             told = await self._answers(keys)
             for key, answers in asked.items():
+                said = told.get(key)
                 for answer in answers:
-                    _settle(answer, told.get(key, Permanent("the driver did not answer for it")))
+                    _settle(answer, said if said is not None else Permanent("the driver did not answer for it"))
         self._round = None
 
     async def _answers(self, keys: Sequence[str]) -> Mapping[str, Told | DriverError]:

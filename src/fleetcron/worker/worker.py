@@ -79,7 +79,7 @@ class Worker:
         endpoint = self._endpoints.get(command.endpoint)
         if endpoint is None:
             return self._end(command, ResultCode.NO_ENDPOINT, f"No endpoint {command.endpoint!r} is configured.")
-        async with endpoint.place():
+        async with endpoint.place:
             return await Attempt(
                 command, endpoint, self._line, clock=self._clock, sleep=self._sleep, config=self._config
             ).carry_out()

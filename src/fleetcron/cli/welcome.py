@@ -1,0 +1,95 @@
+"""What ``fleetcron serve`` tells whoever started it: on the screen, and in a file for a shell to read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from fleetcron.assembly import Welcome
+
+SECRETS: Final = ("FLEETCRON_ADMIN_PASSWORD", "FLEETCRON_ACCESS_KEY", "FLEETCRON_SECRET_KEY")
+
+
+def welcome_text(welcome: Welcome, sign_in_file: Path | None) -> str:
+    """Where the service is, how to sign in, where the data lies, and what to try first.
+
+    A secret is in it only where the welcome has it.
+    """
+    secrets = {
+        "Password": welcome.admin_password,
+        "Access key": welcome.access_key,
+        "Secret key": welcome.secret_key,
+    }
+    known = {heading: secret for heading, secret in secrets.items() if secret is not None}
+    lines = {
+        "Address": welcome.url,
+        "Data": str(welcome.data_dir),
+        "Region": welcome.region,
+        "Project": welcome.project_id,
+        "User": f"{welcome.user} (domain {welcome.domain})",
+        **known,
+    }
+    width = max(len(heading) for heading in lines)
+    rows = [f"  {heading:<{width}}  {text}" for heading, text in lines.items()]
+    return "\n".join(["fleetcron is running.", "", *rows, "", *_advice(sign_in_file, secrets_known=bool(known)), ""])
+
+
+def write_sign_in_file(path: Path, welcome: Welcome) -> None:
+    """Write a file that a shell reads (``. FILE``) before ``fleetcron`` and other clients are called.
+
+    Only its owner may read it. It is replaced as a whole, never seen half written. Secrets that the welcome does not
+    have are kept as the file has them.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    said = {
+        "FLEETCRON_URL": welcome.url,
+        "FLEETCRON_PROJECT_ID": welcome.project_id,
+        **_secrets_of(path),
+        **_known(welcome),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ["# How to sign in to fleetcron, written by `fleetcron serve`. Keep it secret."]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in said.items()]
+    # A temporary file is made readable to its owner alone.
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def _advice(sign_in_file: Path | None, *, secrets_known: bool) -> list[str]:
+    advice = []
+    if secrets_known:
+        advice.append("Secrets made at this start are not shown again: keep them now.")
+    if sign_in_file is not None:
+        advice += ["To sign in and look around, in another terminal:", f"  . {shlex.quote(str(sign_in_file))}"]
+    else:
+        advice.append("To look around, in another terminal (it asks for the password):")
+    return [*advice, "  fleetcron server list"]
+
+
+def _known(welcome: Welcome) -> dict[str, str]:
+    values = (welcome.admin_password, welcome.access_key, welcome.secret_key)
+    return {name: value for name, value in zip(SECRETS, values, strict=True) if value is not None}
+
+
+def _secrets_of(path: Path) -> Mapping[str, str]:
+    """The secrets in a sign-in file of an earlier start; none if there is no such file."""
+    try:
+        words = shlex.split(path.read_text(encoding="utf-8"), comments=True)
+    except FileNotFoundError:
+        return {}
+    pairs = (word.partition("=") for word in words)
+    return {name: value for name, _, value in pairs if name in SECRETS}

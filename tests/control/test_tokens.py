@@ -1,0 +1,75 @@
+"""Tokens: what is kept of them, and what they are looked up as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fleetcron.control import tokens
+from fleetcron.domain.access import Account, Project, ProjectScope, User
+from fleetcron.errors import NotFound
+from fleetcron.store import access as store
+from fleetcron.store.database import Database, Transaction
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOME = Account(account_id="a", name="home", created_at=NOW)
+ADA = User(
+    user_id="u-ada",
+    account_id="a",
+    name="ada",
+    description=None,
+    password_hash="a hash",
+    administrator=False,
+    enabled=True,
+    created_at=NOW,
+)
+
+
+@pytest.fixture
+def tx(tmp_path: Path) -> Iterator[Transaction]:
+    database = Database(tmp_path)
+    with database.transaction() as tx:
+        store.insert_account(tx, HOME)
+        store.insert_project(tx, Project(project_id="p", account_id="a", name="north", created_at=NOW))
+        store.insert_user(tx, ADA)
+        yield tx
+    database.close()
+
+
+def test_a_digest_is_of_the_text_and_tells_nothing_of_it() -> None:
+    assert tokens.digest_of("one") == tokens.digest_of("one")
+    assert tokens.digest_of("one") != tokens.digest_of("two")
+    assert len(bytes.fromhex(tokens.digest_of("one"))) == 32
+
+
+def test_what_was_issued_is_what_is_found(tx: Transaction) -> None:
+    plain, issued = tokens.issue(tx, ADA, HOME, ProjectScope(name="north", account="home"), NOW)
+    assert issued.project is not None
+    assert issued.expires_at == NOW + tokens.LIFETIME
+    assert tokens.signed_in(tx, "a", plain, NOW) == issued
+
+
+def test_a_token_is_found_in_its_own_account_alone(tx: Transaction) -> None:
+    store.insert_account(tx, Account(account_id="b", name="other", created_at=NOW))
+    plain, _ = tokens.issue(tx, ADA, HOME, None, NOW)
+    for account_id in ("b", "nowhere"):
+        with pytest.raises(NotFound):
+            tokens.signed_in(tx, account_id, plain, NOW)
+
+
+def test_a_token_of_a_disabled_user_is_not_found(tx: Transaction) -> None:
+    plain, _ = tokens.issue(tx, ADA, HOME, None, NOW)
+    store.update_user(tx, msgspec.structs.replace(ADA, enabled=False))
+    with pytest.raises(NotFound):
+        tokens.signed_in(tx, "a", plain, NOW)
+
+
+def test_issuing_forgets_no_more_than_a_batch(tx: Transaction) -> None:
+    for _ in range(tokens.PURGE_BATCH_MAX + 1):
+        tokens.issue(tx, ADA, HOME, None, NOW)
+    tokens.issue(tx, ADA, HOME, None, NOW + 3 * tokens.LIFETIME)
+    assert tx.execute("SELECT count(*) FROM tokens").fetchone() == (2,)
