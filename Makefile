@@ -44,9 +44,9 @@ check: ## Lint, types, the import contract, the house rules, the documents.
 	$(RUN)pytest --quiet tests/test_house.py
 	$(RUN)mkdocs build --strict --quiet
 
-bench: ## Run every benchmark, one after the other.
+bench: ## Run the benchmarks and write docs/benchmarks.md.
 	$(SYNC_ALL)
-	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(RUN)python "$$script"; done
+	$(RUN)python -m benchmarks $(ARGS)
 
 docs: ## Show the documents on http://127.0.0.1:8000 while they are written.
 	$(SYNC_ALL)

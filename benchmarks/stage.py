@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import msgspec
 
 from fleetcron.assembly.service import Service, now
 from fleetcron.assembly.settings import Settings
@@ -26,8 +25,6 @@ START_SECONDS_MAX = 30
 # The server on one core and the load on another, where there are two.
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
-
-
 
 
 @contextmanager
@@ -116,7 +113,9 @@ def wrk() -> str:
 
 def spread(figures: Sequence[float], digits: int = 0) -> str:
     """``median (least to most)``."""
-    median, least, most = (f"{figure:,.{digits}f}" for figure in (statistics.median(figures), min(figures), max(figures)))
+    median, least, most = (
+        f"{figure:,.{digits}f}" for figure in (statistics.median(figures), min(figures), max(figures))
+    )
     return f"{median} ({least} to {most})"
 
 

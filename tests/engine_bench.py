@@ -1,4 +1,4 @@
-"""The engine on a real database and a real line, with time in the test's hand and a worker that says what it is told."""
+"""The engine on a real database and a real line, with time and the worker's words in the test's hand."""
 
 from __future__ import annotations
 
@@ -94,8 +94,9 @@ class Engine:
 
     def subtasks(self, task_id: str = "t1") -> list[Subtask]:
         """The subtasks of the task's newest execution."""
+        newest = self.executions(task_id)[-1]
         with self.database.snapshot() as tx:
-            return subtasks.page(tx, self.executions(task_id)[-1].execution_id, offset=0, limit=10_000)
+            return subtasks.page(tx, newest.execution_id, offset=0, limit=10_000)
 
     def record(self, task_id: str = "t1") -> bytes | Execution:
         """What the history hands out for the task's newest execution."""

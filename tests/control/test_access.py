@@ -60,7 +60,7 @@ def access(database: Database) -> Access:
 
 @pytest.fixture
 def admin(access: Access) -> Caller:
-    _, caller = access.signing_key("AKADMIN")
+    _, caller = access.signing_key("AKADMIN", NOW)
     return caller
 
 
@@ -224,24 +224,24 @@ def test_a_key_signs_for_its_user(access: Access, ada: Caller) -> None:
     assert (len(key.access_key), len(key.secret_key)) == (20, 40)
     assert key.access_key.isalnum()
     assert key.access_key == key.access_key.upper()
-    assert access.signing_key(key.access_key) == (key.secret_key, ada)
+    assert access.signing_key(key.access_key, NOW) == (key.secret_key, ada)
 
 
 def test_an_unknown_key_is_named_in_the_refusal(access: Access) -> None:
     with pytest.raises(Unauthenticated, match="Get secretKey failed,ak:AKNOBODY,err:ak not exist"):
-        access.signing_key("AKNOBODY")
+        access.signing_key("AKNOBODY", NOW)
 
 
 def test_keys_of_a_disabled_or_deleted_user_sign_nothing(access: Access, admin: Caller, ada: Caller) -> None:
     key = a_key(access, ada)
     access.update_user(admin, ada.user_id, enabled=False)
     with pytest.raises(Unauthenticated):
-        access.signing_key(key.access_key)
+        access.signing_key(key.access_key, NOW)
     access.update_user(admin, ada.user_id, enabled=True)
-    access.signing_key(key.access_key)
+    access.signing_key(key.access_key, NOW)
     access.delete_user(admin, ada.user_id)
     with pytest.raises(Unauthenticated):
-        access.signing_key(key.access_key)
+        access.signing_key(key.access_key, NOW)
 
 
 def test_users_may_check_their_own_token(access: Access, ada: Caller) -> None:
@@ -327,7 +327,7 @@ def test_users_who_are_no_administrators_see_only_themselves(access: Access, adm
     for attempt in forbidden:
         with pytest.raises(Forbidden, match="ada is not an administrator"):
             attempt()
-    access.signing_key("AKADMIN")
+    access.signing_key("AKADMIN", NOW)
 
 
 def test_what_is_in_another_account_is_not_found(access: Access, ada: Caller) -> None:
@@ -344,7 +344,7 @@ def test_what_is_in_another_account_is_not_found(access: Access, ada: Caller) ->
     for attempt in unseen:
         with pytest.raises(NotFound):
             attempt()
-    assert access.signing_key(key.access_key) == (key.secret_key, ada)
+    assert access.signing_key(key.access_key, NOW) == (key.secret_key, ada)
 
 
 def test_the_last_administrator_stays(access: Access, database: Database, admin: Caller) -> None:

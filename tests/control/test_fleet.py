@@ -45,7 +45,9 @@ def rooms(database: Database, woken: list[bool]) -> Fleet:
     )
 
 
-def act(rooms: Fleet, *server_ids: str, task_type: TaskType = TaskType.RESTART_SERVER, enforcement: bool = False) -> str:
+def act(
+    rooms: Fleet, *server_ids: str, task_type: TaskType = TaskType.RESTART_SERVER, enforcement: bool = False
+) -> str:
     return rooms.act(ADA, "p1", task_type, server_ids, enforcement=enforcement, now=NOW)
 
 
@@ -116,7 +118,11 @@ def test_a_group_is_seen_with_its_size(rooms: Fleet) -> None:
 
 
 def test_what_is_another_projects_is_not_there(rooms: Fleet) -> None:
-    for ask in (lambda: rooms.server(ADA, "p1", "s13"), lambda: rooms.group(ADA, "p1", "g3"), lambda: act(rooms, "s13")):
+    for ask in (
+        lambda: rooms.server(ADA, "p1", "s13"),
+        lambda: rooms.group(ADA, "p1", "g3"),
+        lambda: act(rooms, "s13"),
+    ):
         with pytest.raises(NotFound):
             ask()
 

@@ -138,7 +138,13 @@ def ordinals(found: list[Subtask]) -> list[int]:
 def test_subtasks_come_in_their_order_page_by_page(history: History, database: Database) -> None:
     split(database, 25)
     pages = [history.subtasks(ADA, "p1", "e1", offset=offset, limit=10) for offset in (0, 10, 20, 30, 2_147_483_647)]
-    assert [ordinals(found) for _, found in pages] == [list(range(1, 11)), list(range(11, 21)), list(range(21, 26)), [], []]
+    assert [ordinals(found) for _, found in pages] == [
+        list(range(1, 11)),
+        list(range(11, 21)),
+        list(range(21, 26)),
+        [],
+        [],
+    ]
     assert {execution.total for execution, _ in pages} == {25}
 
 

@@ -222,9 +222,14 @@ def test_a_task_that_has_not_fired_has_an_empty_history(web: httpx.Client, creat
     assert said(web.get(f"/schedule-task/{create()}/execute-history")) == {"count": 0, "items": []}
 
 
-@pytest.mark.parametrize("task_id", ["no-such-task", "x" * 5000, "%00", "%E5%A4%9C", "%FF", "..", "'", "*", "%25"])
+@pytest.mark.parametrize("task_id", ["no-such-task", "%00", "%E5%A4%9C", "%FF", "..", "'", "*", "%25"])
 def test_the_history_of_an_unknown_task_is_not_found(web: httpx.Client, task_id: str) -> None:
     assert refused(web.get(f"/schedule-task/{task_id}/execute-history"), 404) in {"WKS.00211902", "APIGW.0101"}
+
+
+def test_an_id_longer_than_any_is_refused(web: httpx.Client) -> None:
+    for path in ("execute-history", "execute-detail"):
+        assert web.get(f"/schedule-task/{'x' * 5000}/{path}").status_code in {400, 404}
 
 
 def test_the_history_of_a_deleted_task_is_not_found(web: httpx.Client, fired: Fired) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -71,12 +72,16 @@ def test_every_answer_carries_an_id_of_its_own(web: httpx.Client) -> None:
     assert len(ids) == 5
 
 
-@pytest.mark.parametrize("path", ["", "/", "/schedule-task/", "/schedule-tasks", "/schedule-task/a/b", "/app-servers/a/b"])
+@pytest.mark.parametrize(
+    "path", ["", "/", "/schedule-task/", "/schedule-tasks", "/schedule-task/a/b", "/app-servers/a/b"]
+)
 def test_a_path_that_is_none_of_ours_is_not_found(web: httpx.Client, path: str) -> None:
     assert refused(web.get(f"{web.base_url}".rstrip("/") + path), 404) == "APIGW.0101"
 
 
-@pytest.mark.parametrize("path", ["/v1//schedule-task", "/v2/p/schedule-task", "/v1", "/favicon.ico", "//", "/openapi.json/"])
+@pytest.mark.parametrize(
+    "path", ["/v1//schedule-task", "/v2/p/schedule-task", "/v1", "/favicon.ico", "//", "/openapi.json/"]
+)
 def test_a_path_outside_the_api_is_not_found(root: httpx.Client, path: str) -> None:
     assert refused(root.get(str(root.base_url).rstrip("/") + path), 404) == "APIGW.0101"
 
@@ -113,7 +118,9 @@ def test_a_head_request_is_answered_without_a_body(web: httpx.Client) -> None:
     assert (answer.status_code, answer.content) == (405, b"")
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/jsonp", "multipart/form-data", "", ";", "x" * 999])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "application/jsonp", "multipart/form-data", "", ";", "x" * 999]
+)
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_another_media_type_is_not_supported(web: httpx.Client, method: str, kind: str) -> None:
     path = "/schedule-task" if method == "POST" else "/schedule-task/x"
@@ -161,7 +168,8 @@ def test_a_body_that_cannot_be_meant_is_refused(web: httpx.Client, path: str, co
 
 
 @pytest.mark.parametrize(
-    "content", [b"{", b"null", b"[]", b"", b"{}", b"[" * 500_000, b'{"auth":{}}', b'{"auth":{"identity":{"methods":[]}}}']
+    "content",
+    [b"{", b"null", b"[]", b"", b"{}", b"[" * 500_000, b'{"auth":{}}', b'{"auth":{"identity":{"methods":[]}}}'],
 )
 def test_the_identity_api_says_a_bad_body_in_its_own_way(root: httpx.Client, content: bytes) -> None:
     message = identity_refused(root.post("/v3/auth/tokens", content=content, headers=JSON), 400)
@@ -339,3 +347,9 @@ def test_a_database_that_is_damaged_is_unavailable(own: Own) -> None:
             file.write(b"\xff" * size_bytes)
     for answer in (client.get(HISTORY), client.delete("/schedule-task/x"), client.get("/app-servers")):
         unavailable(answer)
+
+
+def test_a_database_that_is_gone_is_unavailable(own: Own) -> None:
+    service, client = own
+    shutil.rmtree(service.database.folder)
+    unavailable(client.get(HISTORY))

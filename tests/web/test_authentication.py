@@ -279,11 +279,11 @@ def test_a_revoked_token_is_good_for_nothing(
     assert refused(stranger.get(TASKS, headers=headers), 401) == "APIGW.0301"
 
 
-def test_a_disabled_users_token_and_key_are_good_for_nothing(
-    root: httpx.Client, stranger: httpx.Client
-) -> None:
+def test_a_disabled_users_token_and_key_are_good_for_nothing(root: httpx.Client, stranger: httpx.Client) -> None:
     user = root.post("/v3/users", json={"user": {"name": "bob", "password": "bobs password"}}).json()["user"]
-    key = root.post("/v3.0/OS-CREDENTIAL/credentials", json={"credential": {"user_id": user["id"]}}).json()["credential"]
+    key = root.post("/v3.0/OS-CREDENTIAL/credentials", json={"credential": {"user_id": user["id"]}}).json()[
+        "credential"
+    ]
     token = root.post("/v3/auth/tokens", json=by_password("bob", "bobs password")).headers["X-Subject-Token"]
     url = at(stranger)
 

@@ -149,7 +149,9 @@ def test_an_expiry_is_echoed_in_the_form_in_which_it_came(text: str) -> None:
     assert read.expires_at() == datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("zone", ["Coordinated Universal Time", "UTC", "GMT+8", "GMT-03:30", "America/Argentina/Ushuaia"])
+@pytest.mark.parametrize(
+    "zone", ["Coordinated Universal Time", "UTC", "GMT+8", "GMT-03:30", "America/Argentina/Ushuaia"]
+)
 def test_a_zone_is_echoed_as_given(zone: str) -> None:
     assert say_rule(rule(scheduled_type="DAY", time_zone=zone))["time_zone"] == zone
 

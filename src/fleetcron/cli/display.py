@@ -37,12 +37,14 @@ def show_page(reply: Reply, columns: Sequence[Column], *, json: bool, noun: str,
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, noun: str) -> None:
-    """Print a table of these rows; on a terminal without the last columns if they do not fit."""
+    """Print a table of these rows; on a terminal without blank columns, and without the last ones that do not fit."""
     if not rows:
         typer.echo(f"No {noun}.", err=True)
         return
     console = console_of()
     cells = {column: [text_of(row, column) for row in rows] for column in columns}
+    if console.is_terminal:
+        cells = {column: texts for column, texts in cells.items() if set(texts) != {NOTHING}}
     fitting = _fitting(cells, console.width)
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in fitting:
@@ -57,8 +59,8 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, n
     for row in zip(*(cells[column] for column in fitting), strict=True):
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     _print(console, table)
-    if len(fitting) < len(columns):
-        missing = ", ".join(column.heading for column in columns if column not in fitting)
+    missing = ", ".join(column.heading for column in cells if column not in fitting)
+    if missing:
         typer.echo(f"(too narrow for: {missing})", err=True)
 
 

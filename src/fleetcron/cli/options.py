@@ -58,9 +58,7 @@ class Consent:
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """Let a command take whole groups: each of its parameters that is a dataclass becomes that one's options."""
     parameters = inspect.signature(command, eval_str=True).parameters
-    groups: dict[str, Callable[..., object]] = {
-        name: one.annotation for name, one in parameters.items() if is_dataclass(one.annotation)
-    }
+    groups: dict[str, Any] = {name: one.annotation for name, one in parameters.items() if is_dataclass(one.annotation)}
     fields = {name: inspect.signature(group, eval_str=True).parameters for name, group in groups.items()}
 
     @functools.wraps(command)

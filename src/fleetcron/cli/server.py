@@ -67,21 +67,21 @@ def groups(
 @grouped
 def start(server_ids: ServerIds, *, place: Place, output: Output) -> None:
     """Start servers at once."""
-    _operate("BatchStartServer", server_ids, place, output, hard=None)
+    _operate("BatchStartServer", "Start", server_ids, place, output, hard=None)
 
 
 @app.command()
 @grouped
 def stop(server_ids: ServerIds, *, hard: Hard = False, place: Place, output: Output) -> None:
     """Stop servers at once; one that people use is left alone unless --hard."""
-    _operate("BatchStopServer", server_ids, place, output, hard=hard)
+    _operate("BatchStopServer", "Stop", server_ids, place, output, hard=hard)
 
 
 @app.command()
 @grouped
 def restart(server_ids: ServerIds, *, hard: Hard = False, place: Place, output: Output) -> None:
     """Restart servers at once; one that people use is left alone unless --hard."""
-    _operate("BatchRebootServer", server_ids, place, output, hard=hard)
+    _operate("BatchRebootServer", "Restart", server_ids, place, output, hard=hard)
 
 
 @app.command()
@@ -101,14 +101,15 @@ def reinstall(server_ids: ServerIds, *, consent: Consent, place: Place, output: 
         raise typer.Exit(Exit.FAILED)
 
 
-def _operate(operation_id: str, server_ids: list[str], place: Place, output: Output, *, hard: bool | None) -> None:
+def _operate(
+    operation_id: str, deed: str, server_ids: list[str], place: Place, output: Output, *, hard: bool | None
+) -> None:
     server_ids = _each_once(server_ids, BATCH_MAX)
     force = {} if hard is None else {"type": Force.HARD if hard else Force.SOFT}
     with signed_in(place) as client:
         client.call(operation_id, body={"items": server_ids, **force})
-    display.show_done(
-        f"Asked for on {_counted(server_ids)}; `fleetcron server list` shows what is under way.", json=output.json
-    )
+    said = f"{deed} of {_counted(server_ids)} is under way; see: fleetcron server list"
+    display.show_done(said, json=output.json)
 
 
 def _each_once(server_ids: list[str], most: int) -> list[str]:

@@ -7,6 +7,8 @@ else's commit should wait for it. What was checked is read again before anything
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -14,6 +16,7 @@ import msgspec
 from fleetcron.control import tokens
 from fleetcron.control.founding import Established, Founding, found, new_pair
 from fleetcron.control.passwords import Passwords
+from fleetcron.control.recent import Recent
 from fleetcron.domain.access import (
     ACCESS_KEYS_MAX,
     USERS_MAX,
@@ -43,6 +46,8 @@ class Access:
 
     def __init__(self, database: Database, passwords: Passwords | None = None) -> None:
         self._database = database
+        self._bearers: Recent[tuple[Caller, datetime]] = Recent()
+        self._signers: Recent[tuple[Caller, str]] = Recent()
         self._passwords = passwords or Passwords()
 
     def establish(self, now: datetime, founding: Founding) -> Established:
@@ -86,25 +91,32 @@ class Access:
             StaleToken: it has expired.
             Unauthenticated: it is unknown or revoked, or its user is disabled.
         """
-        with self._database.snapshot() as tx:
-            bearer = store.find_caller(tx, tokens.digest_of(plain), now)
+        digest = tokens.digest_of(plain)
+        bearer = self._bearers.recall(digest, now)
         if bearer is None:
-            raise Unauthenticated("decrypt token fail")
-        caller, expired = bearer
-        if expired:
+            with self._database.snapshot() as tx:
+                bearer = store.find_caller(tx, digest)
+            if bearer is None:
+                raise Unauthenticated("decrypt token fail")
+            self._bearers.remember(digest, bearer, now)
+        caller, expires_at = bearer
+        if expires_at <= now:
             raise StaleToken("The token must be updated.")
         return caller
 
-    def signing_key(self, access_key: str) -> tuple[str, Caller]:
+    def signing_key(self, access_key: str, now: datetime) -> tuple[str, Caller]:
         """The secret with which this access key signs, and whose it is.
 
         Raises:
             Unauthenticated: it is unknown, or it or its user is disabled.
         """
-        with self._database.snapshot() as tx:
-            signer = store.find_signer(tx, access_key)
+        signer = self._signers.recall(access_key, now)
         if signer is None:
-            raise Unauthenticated(f"Get secretKey failed,ak:{access_key},err:ak not exist")
+            with self._database.snapshot() as tx:
+                signer = store.find_signer(tx, access_key)
+            if signer is None:
+                raise Unauthenticated(f"Get secretKey failed,ak:{access_key},err:ak not exist")
+            self._signers.remember(access_key, signer, now)
         caller, secret_key = signer
         return secret_key, caller
 
@@ -120,7 +132,7 @@ class Access:
 
     def revoke_token(self, caller: Caller, subject: str, now: datetime) -> None:
         """End a token before its time; who may, and what it raises, as in ``check_token``."""
-        with self._database.transaction() as tx:
+        with self._changing() as tx:
             _signed_in(tx, caller, subject, now)
             store.delete_token(tx, tokens.digest_of(subject))
 
@@ -154,7 +166,7 @@ class Access:
             enabled=enabled,
             created_at=now,
         )
-        with self._database.transaction() as tx:
+        with self._changing() as tx:
             if store.count_users(tx, caller.account_id) >= USERS_MAX:
                 raise Conflict(f"The account has {USERS_MAX} users, which is the most it may have.")
             if not store.insert_user(tx, user):
@@ -195,7 +207,7 @@ class Access:
             changes["description"] = description or None
         if enabled is not None:
             changes["enabled"] = enabled
-        with self._database.transaction() as tx:
+        with self._changing() as tx:
             user = _user(tx, caller, user_id)
             if enabled is False:
                 _keep_an_administrator(tx, user)
@@ -212,7 +224,7 @@ class Access:
             Conflict: it is the account's last administrator.
         """
         _require(caller)
-        with self._database.transaction() as tx:
+        with self._changing() as tx:
             _keep_an_administrator(tx, _user(tx, caller, user_id))
             store.delete_user(tx, user_id)
 
@@ -226,7 +238,7 @@ class Access:
         """
         user_id = user_id or caller.user_id
         _require(caller, user_id)
-        with self._database.transaction() as tx:
+        with self._changing() as tx:
             user = _user(tx, caller, user_id)
             if len(store.list_access_keys(tx, user_id)) >= ACCESS_KEYS_MAX:
                 raise Conflict(f"User {user.name} has {ACCESS_KEYS_MAX} access keys, which is the most it may have.")
@@ -256,8 +268,16 @@ class Access:
 
     def delete_access_key(self, caller: Caller, access_key: str) -> None:
         """Forget an access key; who may as in ``show_access_key``."""
-        with self._database.transaction() as tx:
+        with self._changing() as tx:
             store.delete_access_key(tx, _owned_key(tx, caller, access_key).access_key)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Transaction]:
+        """A transaction that changes who may come in: once it is committed, nothing found before counts."""
+        with self._database.transaction() as tx:
+            yield tx
+        self._bearers.forget()
+        self._signers.forget()
 
 
 def _require(caller: Caller, user_id: str | None = None) -> None:

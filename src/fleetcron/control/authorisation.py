@@ -1,4 +1,4 @@
-"""The one place where control asks whether a caller may."""
+"""Where control asks whether a caller may do something in a project."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ def authorise(tx: Transaction, caller: Caller, permission: Permission, project_i
     Raises:
         Forbidden: the caller may not do this in the project, or there is no such project.
     """
-    account_id = access.owner_of_project(tx, project_id)
+    # A token's project was looked up when the token was given, and no project changes hands.
+    own = caller.project_id == project_id
+    account_id = caller.account_id if own else access.owner_of_project(tx, project_id)
     decision = decide(caller, permission, account_id=account_id, project_id=project_id)
     if isinstance(decision, Deny):
         raise Forbidden(decision.reason)

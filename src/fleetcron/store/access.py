@@ -21,7 +21,7 @@ _ACCESS_KEY = f"SELECT {ACCESS_KEYS.columns} FROM access_keys"  # noqa: S608  (t
 _TOKEN = f"SELECT {TOKENS.columns} FROM tokens"  # noqa: S608  (the same)
 
 _CALLER = """
-    SELECT u.user_id, u.name, u.account_id, u.administrator, t.project_id, t.expires_at <= ?
+    SELECT u.user_id, u.name, u.account_id, u.administrator, t.project_id, t.expires_at
     FROM tokens t JOIN users u ON u.user_id = t.user_id
     WHERE t.digest = ? AND u.enabled = 1
 """
@@ -32,10 +32,10 @@ _SIGNER = """
 """
 
 
-def find_caller(tx: Transaction, digest: str, now: datetime) -> tuple[Caller, bool] | None:
-    """Whose token this is and whether it has expired; None for an unknown token or a disabled user."""
-    row = tx.execute(_CALLER, (text_of(now), digest)).fetchone()
-    return None if row is None else (_caller(row), bool(row[5]))
+def find_caller(tx: Transaction, digest: str) -> tuple[Caller, datetime] | None:
+    """Whose token this is and when it expires; None for an unknown token or a disabled user."""
+    row = tx.execute(_CALLER, (digest,)).fetchone()
+    return None if row is None else (_caller(row), datetime.fromisoformat(row[5]))
 
 
 def find_signer(tx: Transaction, access_key: str) -> tuple[Caller, str] | None:

@@ -25,7 +25,7 @@ def authenticate(access: Access, request: Request, headers: Mapping[str, str], n
     authorization = headers.get("authorization", "")
     if authorization.startswith(ALGORITHM):
         signed = Signed.read(authorization)
-        secret, caller = access.signing_key(signed.access_key)
+        secret, caller = access.signing_key(signed.access_key, now)
         verify(signed, request, secret=secret, now=now)
         return caller
     token = headers.get(TOKEN)

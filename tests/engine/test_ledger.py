@@ -1,0 +1,92 @@
+"""The one place where subtasks end: the first end wins, the last one seals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations
+
+import pytest
+
+from builders import NOW, a_subtask, after, an_execution
+from engine_bench import say, settled
+from fleetcron.domain.execution import Execution, ResultCode, Status
+from fleetcron.engine import ledger
+from fleetcron.store import executions, subtasks
+from fleetcron.store.database import Database, Transaction
+
+
+@pytest.fixture
+def tx(database: Database) -> Iterator[Transaction]:
+    """A transaction in which e1 has three live subtasks, of which the first two run."""
+    with database.transaction() as tx:
+        executions.insert(tx, [an_execution("e1", total=3)])
+        subtasks.insert(tx, [a_subtask(ordinal) for ordinal in (1, 2, 3)])
+        subtasks.dispatch(tx, [("e1", ordinal) for ordinal in (1, 2, 3)], NOW)
+        for ordinal in (1, 2):
+            assert subtasks.begin(tx, ("e1", ordinal), began_at=NOW, settle_until=after(900), boot_marker=None, sends=1)
+        executions.begin(tx, [("e1", NOW), ("e1", NOW)])
+        yield tx
+
+
+def only(tx: Transaction) -> Execution:
+    return executions.read(tx, ["e1"])[0]
+
+
+def test_an_end_moves_the_counters_and_is_returned_as_won(tx: Transaction) -> None:
+    end = settled("e1", 1)
+    assert ledger.settle(tx, [end], say) == [end]
+    execution = only(tx)
+    assert (execution.status, execution.succeeded, execution.failed, execution.running) == (Status.RUNNING, 1, 0, 1)
+
+
+def test_an_end_before_the_beginning_takes_nothing_from_the_running(tx: Transaction) -> None:
+    ledger.settle(tx, [settled("e1", 3, code=ResultCode.MISSED)], say)
+    execution = only(tx)
+    assert (execution.failed, execution.running) == (1, 2)
+
+
+def test_a_second_end_changes_nothing_and_wins_nothing(tx: Transaction) -> None:
+    first, second = settled("e1", 1), settled("e1", 1, code=ResultCode.FAILED)
+    assert ledger.settle(tx, [first, second], say) == [first]
+    assert ledger.settle(tx, [second], say) == []
+    assert (only(tx).succeeded, only(tx).failed) == (1, 0)
+
+
+@pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
+def test_whoever_ends_last_seals_the_whole(tx: Transaction, order: tuple[int, ...]) -> None:
+    for ordinal in order:
+        assert executions.stretch(tx, "t1", 1, 1) == [only(tx)]
+        code = ResultCode.FAILED if ordinal == 2 else None
+        ledger.settle(tx, [settled("e1", ordinal, code=code, seconds=10 * ordinal)], say)
+    assert executions.stretch(tx, "t1", 1, 1) == [b"e1 FAILED 3/2/1/0"]
+    assert (only(tx).status, only(tx).ended_at, only(tx).running) == (Status.FAILED, after(30), 0)
+
+
+def test_all_ends_at_once_seal_it_too(tx: Transaction) -> None:
+    ledger.settle(tx, [settled("e1", ordinal) for ordinal in (1, 2, 3)], say)
+    assert executions.stretch(tx, "t1", 1, 1) == [b"e1 SUCCESS 3/3/0/0"]
+
+
+def test_a_sealed_execution_is_not_said_again(tx: Transaction) -> None:
+    said: list[Execution] = []
+
+    def listen(execution: Execution) -> bytes:
+        said.append(execution)
+        return say(execution)
+
+    for ordinal in (1, 2, 3, 3, 1):
+        ledger.settle(tx, [settled("e1", ordinal)], listen)
+    assert len(said) == 1
+    assert said == [only(tx)]
+
+
+def test_what_is_not_over_is_not_sealed(tx: Transaction) -> None:
+    ledger.seal(tx, [only(tx)], say)
+    assert executions.stretch(tx, "t1", 1, 1) == [only(tx)]
+
+
+def test_an_execution_of_nothing_is_sealed_as_it_is(tx: Transaction) -> None:
+    empty = an_execution("e2", task_id="t2", total=0, status=Status.SUCCESS, ended_at=NOW)
+    executions.insert(tx, [empty])
+    ledger.seal(tx, [empty], say)
+    assert executions.stretch(tx, "t2", 1, 1) == [b"e2 SUCCESS 0/0/0/0"]
