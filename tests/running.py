@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
 from builders import eventually
 
 START_SECONDS_MAX = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -174,6 +174,12 @@ class Bench:
 def run(story: Coroutine[Any, Any, _T]) -> _T:
     """See a story through, in bounded time."""
     return asyncio.run(asyncio.wait_for(story, STORY_SECONDS_MAX))
+
+
+async def never() -> NoReturn:
+    """Wait for what does not come."""
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 def a_command(task_type: TaskType = TaskType.RESTART_SERVER, **fields: object) -> Command:

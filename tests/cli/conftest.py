@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +20,7 @@ from fleetcron.cli import main
 Run = Callable[..., tuple[int, str, str]]
 Fire = Callable[..., str]
 
-START_LINES_MAX = 30
+STOP_SECONDS_MAX = 30
 
 FLEET: Final = """
 [[endpoints]]
@@ -59,16 +60,12 @@ def sign_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     """What the sign-in file of a running service says."""
     folder = tmp_path_factory.mktemp("service")
     (folder / "fleet.toml").write_text(FLEET)
-    with started(folder) as process:
+    with started(folder):
         yield exports(folder / "sign-in.env")
-        process.terminate()
-        assert process.wait(20) == 0
 
 
 @pytest.fixture
-def run(
-    sign_in: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Run:
+def run(sign_in: dict[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """The command line, signed in by access key: gives exit code, standard output and standard error."""
     for name, value in sign_in.items():
         monkeypatch.setenv(name, value)
@@ -98,22 +95,30 @@ def fire(run: Run) -> Fire:
     return make
 
 
-def started(folder: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
-    """Start a service on a free port with everything in this folder; returns once it has said that it runs."""
+@contextmanager
+def started(folder: Path, *arguments: str, **settings: str) -> Iterator[str]:
+    """Run a service on a free port with everything in this folder; gives what it said once it runs."""
     command = [sys.executable, "-m", "fleetcron", "serve", "--port", "0", "--data-dir", str(folder / "state")]
-    command += ["--sign-in-file", str(folder / "sign-in.env"), "--log-level", "warning", *arguments]
+    command += ["--log-level", "warning", "--sign-in-file", str(folder / "sign-in.env"), *arguments]
     if (folder / "fleet.toml").exists():
         command += ["--fleet", str(folder / "fleet.toml")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FLEETCRON_")}
-    process = subprocess.Popen(command, env={**environment, **settings}, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    said = ""
-    for _ in range(START_LINES_MAX):
-        said += process.stdout.readline()
-        if said.endswith("fleetcron server list\n"):
-            process.said = said  # type: ignore[attr-defined]
-            return process
-    raise AssertionError(f"the service did not start: {said}")
+    with subprocess.Popen(command, env={**environment, **settings}, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = ""
+        while not said.endswith("fleetcron server list\n"):
+            line = process.stdout.readline()
+            assert line, f"the service did not start: {said}"
+            said += line
+        yield said
+        process.terminate()
+        assert process.wait(STOP_SECONDS_MAX) == 0
+
+
+@pytest.fixture
+def serving() -> Callable[..., AbstractContextManager[str]]:
+    """``started``, for tests that want a service of their own."""
+    return started
 
 
 def exports(file: Path) -> dict[str, str]:

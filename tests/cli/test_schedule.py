@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,14 @@ from fleetcron.wire.schedules import ScheduleFields
 
 @pytest.mark.parametrize(
     ("said", "sent"),
-    [("mon", "2"), ("sun", "1"), ("Sat", "7"), ("monday, Friday", "2,6"), ("mon-fri", "2,3,4,5,6"), ("sat-mon", "7,1,2")],
+    [
+        ("mon", "2"),
+        ("sun", "1"),
+        ("Sat", "7"),
+        ("monday, Friday", "2,6"),
+        ("mon-fri", "2,3,4,5,6"),
+        ("sat-mon", "7,1,2"),
+    ],
 )
 def test_weekdays_count_from_sunday(said: str, sent: str) -> None:
     assert weekdays(said) == sent
@@ -64,7 +72,5 @@ def test_an_hour_gets_its_seconds_and_what_is_none_is_left_to_the_service() -> N
     ids=["daily", "weekly", "monthly", "once"],
 )
 def test_what_is_said_can_be_read_by_the_service(when: When) -> None:
-    import msgspec  # noqa: PLC0415
-
     when.demand()
     read_body(msgspec.json.encode(when.fields()), ScheduleFields)

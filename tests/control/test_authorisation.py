@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from builders import NOW
 
+from builders import NOW
 from fleetcron.control.authorisation import authorise
 from fleetcron.domain.access import Account, Caller, Permission, Project
 from fleetcron.errors import Forbidden

@@ -7,8 +7,8 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from builders import NOW, a_group, a_server, a_subtask, a_task, an_execution
 
+from builders import NOW, a_group, a_server, a_subtask, a_task, an_execution
 from fleetcron.control.fleet import Fleet
 from fleetcron.control.history import History
 from fleetcron.control.tasks import Tasks

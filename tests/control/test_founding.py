@@ -38,7 +38,7 @@ def test_a_first_start_generates_what_is_not_given(access: Access) -> None:
     assert made.admin_password is not None
     assert made.access_key is not None
     access.sign_in("admin", "default", made.admin_password, None, NOW)
-    secret, caller = access.signing_key(made.access_key)
+    secret, caller = access.signing_key(made.access_key, NOW)
     assert secret == made.secret_key
     assert (caller.user_name, caller.administrator) == ("admin", True)
     assert [project.name for project in made.projects] == ["north", "south"]
@@ -53,7 +53,7 @@ def test_a_later_start_changes_and_tells_nothing(access: Access) -> None:
         projects=first.projects, project_id=None, admin_password=None, access_key=None, secret_key=None
     )
     access.sign_in("admin", "default", first.admin_password or "", None, LATER)
-    access.signing_key(first.access_key or "")
+    access.signing_key(first.access_key or "", NOW)
 
 
 def test_what_is_given_is_so_and_is_not_told(access: Access) -> None:
@@ -63,18 +63,18 @@ def test_what_is_given_is_so_and_is_not_told(access: Access) -> None:
         assert (made.admin_password, made.access_key, made.secret_key, made.project_id) == (None,) * 4
         assert made.projects[0].project_id == "p"
         access.sign_in("admin", "default", "a", None, now)
-        assert access.signing_key("AK")[0] == "SK"
+        assert access.signing_key("AK", NOW)[0] == "SK"
 
 
 def test_what_is_given_later_is_made_so_later(access: Access) -> None:
     first = start(access, NOW)
     start(access, admin_password="new", access_key="AK", secret_key="SK")
     access.sign_in("admin", "default", "new", None, LATER)
-    assert access.signing_key("AK")[0] == "SK"
+    assert access.signing_key("AK", NOW)[0] == "SK"
     with pytest.raises(Unauthenticated):
         access.sign_in("admin", "default", first.admin_password or "", None, LATER)
     start(access, access_key="AK", secret_key="SK2")
-    assert access.signing_key("AK")[0] == "SK2"
+    assert access.signing_key("AK", NOW)[0] == "SK2"
 
 
 def test_the_same_password_again_ends_no_token_and_another_does(access: Access) -> None:
@@ -108,12 +108,12 @@ def test_a_project_id_cannot_be_changed_or_shared(access: Access) -> None:
 
 def test_a_key_of_another_user_is_not_taken_over(access: Access) -> None:
     made = start(access, NOW)
-    _, admin = access.signing_key(made.access_key or "")
+    _, admin = access.signing_key(made.access_key or "", NOW)
     bob = access.create_user(admin, name="bob", password=None, description=None, enabled=True, now=NOW)
     key = access.create_access_key(admin, user_id=bob.user_id, description=None, now=NOW)
     with pytest.raises(BadSettings, match="FLEETCRON_ACCESS_KEY"):
         start(access, access_key=key.access_key, secret_key="SK")
-    assert access.signing_key(key.access_key)[0] == key.secret_key
+    assert access.signing_key(key.access_key, NOW)[0] == key.secret_key
 
 
 @pytest.mark.parametrize(

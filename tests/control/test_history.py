@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from builders import NOW, a_subtask, a_task, after, an_execution
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from builders import NOW, a_subtask, a_task, after, an_execution
 from fleetcron.control.history import History
 from fleetcron.domain.access import Caller
 from fleetcron.domain.execution import Execution, Status, Subtask

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
-from builders import NOW, a_rule, a_server, a_target, after, an_execution
 
+from builders import NOW, a_rule, a_server, a_target, after, an_execution
 from fleetcron.control.tasks import Tasks
 from fleetcron.domain.access import Caller
 from fleetcron.domain.execution import Status

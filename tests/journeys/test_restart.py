@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-from builders import eventually
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkworkspaceapp.v1 import (
     CreateScheduleTaskRequest,
@@ -22,6 +21,8 @@ from huaweicloudsdkworkspaceapp.v1 import (
     UpdateScheduleTaskReq,
     WorkspaceAppClient,
 )
+
+from builders import eventually
 from running import Running, running
 
 SERVERS = ("web", "db", "cache")

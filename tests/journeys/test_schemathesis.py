@@ -9,7 +9,6 @@ import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from running import Running
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -21,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 
 from fleetcron.wire.openapi import document
 from fleetcron.wire.operations import OPERATIONS
+from running import Running
 
 EXAMPLES_MAX = 12
 CHECKS = [

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from builders import eventually
 from huaweicloudsdkcore.auth.credentials import BasicCredentials, GlobalCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, SdkException
 from huaweicloudsdkcore.region.region import Region
@@ -58,6 +57,8 @@ from huaweicloudsdkworkspaceapp.v1 import (
     UpdateScheduleTaskRequest,
     WorkspaceAppClient,
 )
+
+from builders import eventually
 from running import Running
 
 LAB = TargetInfo(target_type="SERVER_GROUP", target_id="lab")

@@ -13,8 +13,8 @@ from typing import Any, Final
 import httpx
 import pytest
 import uvicorn
-from builders import NOW, a_subtask, an_execution, eventually
 
+from builders import NOW, a_subtask, an_execution, eventually
 from fleetcron.assembly.service import Service, now
 from fleetcron.assembly.settings import Settings
 from fleetcron.control.access import Access

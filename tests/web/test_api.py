@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from builders import eventually
 
+from builders import eventually
 from fleetcron.assembly.service import Service
 from fleetcron.store import subtasks
 

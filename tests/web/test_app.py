@@ -291,8 +291,8 @@ def test_an_unexpected_error_tells_nothing_of_the_inside(
     def broken(_: object) -> object:
         raise KeyError("secret detail")
 
-    monkeypatch.setitem(DEEDS, "ListTaskExecuteHistory", broken)  # type: ignore[arg-type]
-    monkeypatch.setitem(DEEDS, "CreateScheduleTask", broken)  # type: ignore[arg-type]
+    monkeypatch.setitem(DEEDS, "ListTaskExecuteHistory", broken)
+    monkeypatch.setitem(DEEDS, "CreateScheduleTask", broken)
     body = {"task_name": "a", "task_type": "STOP_SERVER", "scheduled_type": "DAY",
             "target_infos": [{"target_type": "SERVER", "target_id": "x"}]}  # fmt: skip
     with caplog.at_level(logging.ERROR, "fleetcron"):

@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
-from builders import NOW
 
+from builders import NOW
 from fleetcron.assembly.service import Service, now
 from fleetcron.control import tokens
-from fleetcron.domain.access import AccountScope, Account, Project, ProjectScope, Scope, User
+from fleetcron.domain.access import Account, AccountScope, Project, ProjectScope, Scope, User
 from fleetcron.store import access
 from fleetcron.wire.signature import Request, sign
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import NOW, a_subtask, after, an_execution
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders import NOW, a_subtask, after, an_execution
 from fleetcron.domain.execution import Evidence, ResultCode, Status
 from fleetcron.domain.schedule import Cycle
 from fleetcron.domain.task import TaskType

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -125,7 +126,5 @@ def test_a_body_that_cannot_be_meant_is_refused(raw: bytes) -> None:
 
 @given(st.binary(max_size=64))
 def test_whatever_bytes_come_they_are_read_or_refused(raw: bytes) -> None:
-    try:
+    with suppress(Invalid):
         read_body(raw, Outer)
-    except Invalid as error:
-        assert error.reason

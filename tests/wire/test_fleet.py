@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from builders import a_group, a_server
 
+from builders import a_group, a_server
 from fleetcron.domain.task import TaskType
 from fleetcron.errors import Invalid
 from fleetcron.wire.fields import read_body, read_query

@@ -9,6 +9,7 @@ import jsonschema_rs
 import msgspec
 import pytest
 import schemathesis
+from schemathesis.core.result import Ok
 
 from fleetcron.wire.openapi import document
 from fleetcron.wire.operation import Operation
@@ -41,8 +42,8 @@ def answer_schema(operation_id: str) -> dict[str, Any]:
 def test_the_document_loads_with_every_operation() -> None:
     loaded = schemathesis.openapi.from_dict(DOCUMENT)
     loaded.validate()
-    read = [result.ok() for result in loaded.get_all_operations()]
-    assert {(row.method.upper(), row.path) for row in read} == {(row.method, row.path) for row in OPERATIONS}
+    read = [result for result in loaded.get_all_operations() if isinstance(result, Ok)]
+    assert {(one.ok().method.upper(), one.ok().path) for one in read} == {(row.method, row.path) for row in OPERATIONS}
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))

@@ -141,8 +141,17 @@ def test_a_zone_longer_than_published_is_refused_by_name() -> None:
     assert refused(time_zone="A" * 65).field == "time_zone"
 
 
-@pytest.mark.parametrize("text", ["2030-01-02T03:04:05Z", "2030-01-02T03:04:05.000Z", "2030-01-02T03:04:05+00:00",
-                                  "2030-01-02T11:04:05+08:00", "2030-01-02T03:04:05", "2030-01-02 03:04:05"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2030-01-02T03:04:05Z",
+        "2030-01-02T03:04:05.000Z",
+        "2030-01-02T03:04:05+00:00",
+        "2030-01-02T11:04:05+08:00",
+        "2030-01-02T03:04:05",
+        "2030-01-02 03:04:05",
+    ],
+)
 def test_an_expiry_is_echoed_in_the_form_in_which_it_came(text: str) -> None:
     read = rule(scheduled_type="DAY", expire_time=text)
     assert say_rule(read)["expire_time"] == text

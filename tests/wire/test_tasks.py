@@ -308,7 +308,6 @@ texts = st.text(max_size=20)
 def test_whatever_texts_a_create_holds_it_is_read_or_refused(said: dict[str, str]) -> None:
     try:
         task = created(**said)
-    except Invalid as error:
-        assert error.field
-    else:
-        assert listed(task)["id"] == "t-1"
+    except Invalid:
+        return
+    assert listed(task)["id"] == "t-1"

@@ -13,7 +13,7 @@ from fleetcron.drivers.contract import Observation, Poll, Request
 from fleetcron.errors import Busy, DriverError, Indeterminate, Permanent, Retryable
 from fleetcron.worker import endpoint as module
 from fleetcron.worker.endpoint import Endpoint
-from worker_bench import EVERYTHING, Lab, a_command, run
+from worker_bench import EVERYTHING, Lab, a_command, never, run
 
 Answers = Mapping[str, Observation | DriverError]
 
@@ -25,6 +25,7 @@ class Switchboard(Lab):
         super().__init__()
         self.calls: list[list[str]] = []
         self.at_once_max = 0
+        self.called = asyncio.Event()
         self.gate = asyncio.Event()
         self.gate.set()
         self._at_once = 0
@@ -32,6 +33,7 @@ class Switchboard(Lab):
 
     async def observe(self, handles: Sequence[str]) -> Answers:
         self.calls.append(list(handles))
+        self.called.set()
         self._at_once += 1
         self.at_once_max = max(self.at_once_max, self._at_once)
         await self.gate.wait()
@@ -43,13 +45,13 @@ class Silent(Lab):
     """A driver that never answers."""
 
     async def observe(self, handles: Sequence[str]) -> Answers:
-        return await asyncio.get_running_loop().create_future()
+        return await never()
 
     async def poll(self, tickets: Sequence[str]) -> Mapping[str, Poll | DriverError]:
-        return await asyncio.get_running_loop().create_future()
+        return await never()
 
     async def submit(self, request: Request) -> str:
-        return await asyncio.get_running_loop().create_future()
+        return await never()
 
 
 def seen(handle: str) -> Observation:
@@ -97,8 +99,7 @@ def test_what_is_asked_meanwhile_is_asked_together_in_the_next_call() -> None:
         endpoint = an_endpoint(board)
         board.gate.clear()
         asked = [asyncio.create_task(ask(endpoint, ["first"]))]
-        while not board.calls:
-            await asyncio.sleep(0)
+        await board.called.wait()
         asked += [asyncio.create_task(ask(endpoint, [f"h{number}"])) for number in range(50)]
         await asyncio.sleep(0)
         board.gate.set()
@@ -192,8 +193,7 @@ def test_whoever_stops_waiting_keeps_nobody_else_from_the_answer() -> None:
         endpoint = an_endpoint(board)
         board.gate.clear()
         gone, stays = (asyncio.create_task(endpoint.observe(handle)) for handle in ("h1", "h2"))
-        while not board.calls:
-            await asyncio.sleep(0)
+        await board.called.wait()
         gone.cancel()
         await asyncio.sleep(0)
         board.gate.set()

@@ -17,7 +17,7 @@ from fleetcron.errors import DriverError
 from fleetcron.worker.attempt import AttemptConfig
 from fleetcron.worker.endpoint import Endpoint
 from fleetcron.worker.worker import Worker
-from worker_bench import PENDING, Lab, a_command, begun, run
+from worker_bench import PENDING, Lab, a_command, begun, never, run
 
 
 class Crowd(Lab):
@@ -189,7 +189,7 @@ def test_a_silent_endpoint_holds_up_no_other() -> None:
 
     class Silent(Lab):
         async def observe(self, handles: Sequence[str]) -> Mapping[str, Observation | DriverError]:
-            return await asyncio.get_running_loop().create_future()
+            return await never()
 
     house = House(lab=Lab(), silent=Silent())
     run(story(house))

@@ -76,7 +76,7 @@ def serve(
 
     def announce(welcome: Welcome) -> None:
         if sign_in_file is not None:
-            write_sign_in_file(sign_in_file, welcome)
+            _write(sign_in_file, welcome)
         # A pipe is read by somebody who waits for the address.
         print(welcome_text(welcome, sign_in_file), flush=True)  # noqa: T201  (for whoever started the service)
 
@@ -84,3 +84,10 @@ def serve(
         run(settings, announce)
     except BadSettings as error:
         raise Failure(Exit.USAGE, str(error)) from error
+
+
+def _write(sign_in_file: Path, welcome: Welcome) -> None:
+    try:
+        write_sign_in_file(sign_in_file, welcome)
+    except (OSError, ValueError) as error:
+        raise BadSettings(str(sign_in_file), f"cannot be written: {error}") from error

@@ -14,6 +14,8 @@ from fleetcron.assembly import Welcome
 
 SECRETS: Final = ("FLEETCRON_ADMIN_PASSWORD", "FLEETCRON_ACCESS_KEY", "FLEETCRON_SECRET_KEY")
 
+_HEADING: Final = "# How to sign in to fleetcron, written by `fleetcron serve`. Keep it secret."
+
 
 def welcome_text(welcome: Welcome, sign_in_file: Path | None) -> str:
     """Where the service is, how to sign in, where the data lies, and what to try first.
@@ -46,7 +48,8 @@ def write_sign_in_file(path: Path, welcome: Welcome) -> None:
     have are kept as the file has them.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: it cannot be read or written.
+        ValueError: there is a file that is no sign-in file; it is left as it is.
     """
     said = {
         "FLEETCRON_URL": welcome.url,
@@ -55,8 +58,7 @@ def write_sign_in_file(path: Path, welcome: Welcome) -> None:
         **_known(welcome),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = ["# How to sign in to fleetcron, written by `fleetcron serve`. Keep it secret."]
-    lines += [f"export {name}={shlex.quote(value)}" for name, value in said.items()]
+    lines = [_HEADING, *(f"export {name}={shlex.quote(value)}" for name, value in said.items())]
     # A temporary file is made readable to its owner alone.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -88,8 +90,10 @@ def _known(welcome: Welcome) -> dict[str, str]:
 def _secrets_of(path: Path) -> Mapping[str, str]:
     """The secrets in a sign-in file of an earlier start; none if there is no such file."""
     try:
-        words = shlex.split(path.read_text(encoding="utf-8"), comments=True)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
-    pairs = (word.partition("=") for word in words)
+    if text and not text.startswith(_HEADING):
+        raise ValueError("this is no sign-in file")
+    pairs = (word.partition("=") for word in shlex.split(text, comments=True))
     return {name: value for name, _, value in pairs if name in SECRETS}

@@ -56,7 +56,7 @@ class Access:
         Raises:
             BadSettings: a given project id or access key is already somebody else's.
         """
-        with self._database.transaction() as tx:
+        with self._changing() as tx:
             return found(tx, self._passwords, founding, now)
 
     def sign_in(
