@@ -311,6 +311,13 @@ def test_a_server_is_reinstalled_at_once(web: httpx.Client) -> None:
     assert detail["status"] == "SUCCESS"
 
 
+def test_operations_that_collide_on_a_server_all_end(web: httpx.Client) -> None:
+    jobs = [said(web.post("/app-servers/s-12/actions/reinstall", json={}))["job_id"] for _ in range(20)]
+    details = [eventually(lambda job_id=job_id: settled(web, job_id)) for job_id in jobs]  # type: ignore[misc]
+    assert details[0]["status"] == "SUCCESS"
+    assert {detail["result_code"] for detail in details} <= {None, "FC.CONFLICT"}
+
+
 def test_servers_are_reinstalled_at_once_and_unknown_ones_told_apart(web: httpx.Client) -> None:
     body = {"server_ids": ["s-11", "no-such-server"], "update_access_agent": True}
     known, unknown = said(web.post("/app-servers/actions/batch-reinstall", json=body))["items"]

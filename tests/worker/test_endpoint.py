@@ -169,7 +169,7 @@ def test_a_driver_that_breaks_while_it_looks_can_be_asked_again() -> None:
 def test_a_driver_that_answers_nonsense_keeps_nobody_waiting(nonsense: object) -> None:
     async def story() -> list[Observation | BaseException]:
         endpoint = an_endpoint(Switchboard(lambda _: nonsense))  # type: ignore[arg-type,return-value]
-        return [answer for _ in range(2) for answer in await asyncio.wait_for(ask(endpoint, ["h1", "h2"]), timeout=2)]
+        return [answer for _ in range(2) for answer in await asyncio.wait_for(ask(endpoint, ["h1", "h2"]), timeout=1)]
 
     assert all(isinstance(answer, DriverError) for answer in run(story()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import signal
 import socket
 import threading
 import time
@@ -168,6 +169,9 @@ def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
             server_header=False,
             timeout_graceful_shutdown=int(STOP_SECONDS_MAX),
         )
+        # uvicorn stops on these and then raises them once more, which by default would end us before we have stopped.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         service.start()
         _spare_the_collector()
         try:

@@ -38,6 +38,8 @@ class Database:
         self.folder = folder
         self._lock = _lock(folder / LOCK_NAME)
         self._path = folder / FILE_NAME
+        # It holds secrets, and the folder may be one that others can look into.
+        self._path.touch(mode=0o600)
         self._turn = threading.Lock()
         self._readers = threading.local()
         self._opened: list[sqlite3.Connection] = []
