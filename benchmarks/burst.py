@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.stage import PROJECT_ID, folder, founded, serving, spread
-from fleetcron.assembly.service import new_id, now
+from fleetcron.assembly.house import new_id, now
 from fleetcron.domain.schedule import Cycle, Rule
 from fleetcron.domain.task import Draft, Target, TargetKind, TaskType, create
 from fleetcron.store import tasks

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from benchmarks.stage import PROJECT_ID, answering, folder, founded, load, process, serving, spread, token
-from fleetcron.assembly.service import new_id, now
+from fleetcron.assembly.house import new_id, now
 from fleetcron.domain.execution import Execution, Status
 from fleetcron.domain.schedule import Cycle, Rule
 from fleetcron.domain.task import Task, TaskType

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from fleetcron.assembly.service import Service, now
+from fleetcron.assembly.house import House, now
 from fleetcron.assembly.settings import Settings
 from fleetcron.store.database import Database
 
@@ -37,7 +37,7 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def founded(data_dir: Path) -> Iterator[Database]:
     """The database of a new service that is not running: with its account and its project."""
-    service = Service(Settings(data_dir=data_dir, admin_password=PASSWORD, project_id=PROJECT_ID), clock=now)
+    service = House(Settings(data_dir=data_dir, admin_password=PASSWORD, project_id=PROJECT_ID), clock=now)
     database = service.database
     try:
         yield database

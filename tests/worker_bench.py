@@ -18,8 +18,9 @@ from fleetcron.domain.fleet import Power
 from fleetcron.domain.task import TaskType
 from fleetcron.drivers.contract import Capabilities, Observation, Poll, Progress, Request
 from fleetcron.errors import DriverError, Permanent
-from fleetcron.worker.attempt import Attempt, AttemptConfig
+from fleetcron.worker.attempt import Attempt
 from fleetcron.worker.endpoint import Endpoint
+from fleetcron.worker.limits import AttemptConfig
 
 STORY_SECONDS_MAX = 20.0
 

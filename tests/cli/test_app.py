@@ -9,7 +9,7 @@ from importlib.metadata import version
 import pytest
 
 from fleetcron.cli import main
-from fleetcron.cli.app import COMMANDS, load
+from fleetcron.cli.app import COMMANDS
 
 
 def output_of(*arguments: str) -> str:

@@ -84,7 +84,7 @@ def test_a_service_that_is_not_there_is_unreachable(run: Run, monkeypatch: pytes
     assert issubclass(Unreachable, Failure)
 
 
-@pytest.mark.parametrize("url", ["no address", "ftp://fleet.example", "http://[", "http://fleet.example:port"])
+@pytest.mark.parametrize("url", ["no address", "ftp://fleet.example", "http://fleet.example:port"])
 def test_what_is_no_address_is_misuse(run: Run, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("FLEETCRON_URL", url)
     code, _, err = run("server", "list")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import sys
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fleetcron.cli import display
-from fleetcron.wire.columns import EXECUTIONS, SUBTASKS, TASKS, Column, Shape
+from fleetcron.cli.client import Reply
+from fleetcron.wire.columns import EXECUTIONS, GROUPS, SUBTASKS, TASKS, Column, Shape
 
 UUID = "01a20d5b-c6cd-725a-bc52-b35458f15b8e"
 TASK = {
@@ -23,34 +25,45 @@ TASK = {
 }
 
 
+class Terminal(io.StringIO):
+    """What a person would see, without colours."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+Screen = Callable[[int], Terminal]
+
+
 @pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """A terminal without colours, to be given a width by COLUMNS."""
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setenv("NO_COLOR", "1")
-    return monkeypatch
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    """Let standard output be a terminal of so many columns."""
+
+    def turn_on(width: int) -> Terminal:
+        for name, value in {"COLUMNS": str(width), "TERM": "dumb", "NO_COLOR": "1"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "stdout", Terminal())
+        assert isinstance(sys.stdout, Terminal)
+        return sys.stdout
+
+    return turn_on
 
 
 @pytest.mark.parametrize("width", [20, 80, 120, 200])
-def test_ids_stay_whole_and_lines_fit(
-    width: int, terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    terminal.setenv("COLUMNS", str(width))
+def test_ids_stay_whole_and_lines_fit(width: int, screen: Screen, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = screen(width)
     display.show_rows([TASK], TASKS, noun="tasks")
-    out, err = capsys.readouterr()
-    assert UUID in out if width >= len(UUID) else UUID[:width] in out
-    assert max(len(line) for line in out.splitlines()) <= width
-    assert ("too narrow for: " in err) == (width < 200)
+    assert UUID in shown.getvalue()
+    assert max(len(line) for line in shown.getvalue().splitlines()) <= max(width, len(UUID))
+    assert ("too narrow for: " in capsys.readouterr().err) == (width < 200)
 
 
-def test_a_row_of_the_history_fits_80_columns(terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    terminal.setenv("COLUMNS", "80")
+def test_a_row_of_the_history_fits_80_columns(screen: Screen) -> None:
+    shown = screen(80)
     names = [column.field for column in EXECUTIONS]
-    display.show_rows(
-        [dict(zip(names, [UUID, "RUNNING", 1000, 999, 1, 0], strict=False))], EXECUTIONS, noun="executions"
-    )
-    assert capsys.readouterr().out.splitlines()[1].split() == [UUID, "RUNNING", "1000", "999", "1", "0"]
+    row = dict(zip(names, [UUID, "RUNNING", 1000, 999, 1, 0], strict=False))
+    display.show_rows([row], EXECUTIONS, noun="executions")
+    assert shown.getvalue().splitlines()[1].split() == [UUID, "RUNNING", "1000", "999", "1", "0"]
 
 
 def test_into_a_pipe_a_row_is_one_line_with_every_column(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,12 +75,17 @@ def test_into_a_pipe_a_row_is_one_line_with_every_column(capsys: pytest.CaptureF
     assert message.strip() in line
 
 
-def test_columns_that_are_blank_throughout_leave_room_on_a_terminal(
-    terminal: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    terminal.setenv("COLUMNS", "80")
+def test_columns_that_are_blank_throughout_leave_room_on_a_terminal(screen: Screen) -> None:
+    shown = screen(80)
     display.show_rows([{"server_id": "s1", "status": "SUCCESS", "server_name": "n"}], SUBTASKS, noun="subtasks")
-    assert capsys.readouterr() == ("Server  Status   Name\ns1      SUCCESS  n\n", "")
+    assert shown.getvalue() == "Server  Status   Name\ns1      SUCCESS  n\n"
+
+
+def test_a_terminal_says_which_stretch_of_the_list_it_shows(screen: Screen) -> None:
+    shown = screen(80)
+    reply = Reply(body=b'{"count":40,"items":[{"id":"lab","name":"Lab"}]}', headers={})
+    display.show_page(reply, GROUPS, json=False, noun="groups", offset=10)
+    assert shown.getvalue().splitlines()[-1] == "11 to 11 of 40 groups"
 
 
 @given(text=st.text())
@@ -87,7 +105,7 @@ def test_nothing_that_is_shown_steers_the_terminal(text: str) -> None:
         ("null", Shape.LABEL, "null"),
     ],
 )
-def test_values_are_shown_for_people(value: Any, shape: Shape, shown: str) -> None:
+def test_values_are_shown_for_people(value: object, shape: Shape, shown: str) -> None:
     assert display.text_of({"x": {"y": value}}, Column("X", "x.y", shape)) == shown
 
 

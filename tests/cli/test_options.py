@@ -13,7 +13,7 @@ from fleetcron.cli.app import COMMANDS, load
 from fleetcron.cli.options import Consent, Output, Stretch, grouped
 
 
-def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  (the library hides its type)
     for word, one in getattr(command, "commands", {}).items():
         yield from leaves(f"{name} {word}", one)
     if not hasattr(command, "commands"):
@@ -24,7 +24,7 @@ LEAVES = [leaf for name in COMMANDS if name != "serve" for leaf in leaves(name, 
 
 
 @pytest.mark.parametrize(("name", "command"), LEAVES, ids=[name for name, _ in LEAVES])
-def test_every_command_that_asks_the_service_can_print_json(name: str, command: Any) -> None:
+def test_every_command_that_asks_the_service_can_print_json(name: str, command: Any) -> None:  # noqa: ANN401  (as above)
     assert "--json" in {word for option in command.params for word in option.opts}
 
 

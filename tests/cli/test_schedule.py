@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -38,7 +40,7 @@ def test_what_is_no_weekday_is_refused(said: str) -> None:
 def test_a_range_of_weekdays_runs_from_the_first_to_the_last(first: int, last: int) -> None:
     numbers = [int(one) for one in weekdays(f"{WEEKDAYS[first]}-{WEEKDAYS[last][:3]}").split(",")]
     assert (numbers[0], numbers[-1]) == (first + 1, last + 1)
-    assert all((after - before) % 7 == 1 for before, after in zip(numbers, numbers[1:], strict=False))
+    assert all((after - before) % 7 == 1 for before, after in pairwise(numbers))
 
 
 def test_months_are_numbers_or_names() -> None:

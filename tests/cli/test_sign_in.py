@@ -18,7 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
     [
         ({}, "http://127.0.0.1:8774"),
         ({"FLEETCRON_PORT": "9000"}, "http://127.0.0.1:9000"),
-        ({"FLEETCRON_HOST": "0.0.0.0"}, "http://127.0.0.1:8774"),
+        ({"FLEETCRON_HOST": "0.0.0.0"}, "http://127.0.0.1:8774"),  # noqa: S104  (to be called, not bound)
         ({"FLEETCRON_HOST": "::"}, "http://[::1]:8774"),
         ({"FLEETCRON_HOST": "fleet.example", "FLEETCRON_PORT": "80"}, "http://fleet.example:80"),
         ({"FLEETCRON_HOST": "ignored", "FLEETCRON_URL": "https://fleet.example/"}, "https://fleet.example"),

@@ -11,6 +11,7 @@ import pytest
 
 from fleetcron.assembly import Welcome
 from fleetcron.cli.welcome import SECRETS, welcome_text, write_sign_in_file
+from fleetcron.errors import BadSettings
 
 FIRST = Welcome(
     url="http://127.0.0.1:8774",
@@ -73,6 +74,6 @@ def test_a_later_start_keeps_the_secrets_and_renews_the_address(tmp_path: Path) 
 def test_a_file_that_is_none_of_ours_is_left_as_it_is(tmp_path: Path) -> None:
     file = tmp_path / "notes.txt"
     file.write_text("don't lose this")
-    with pytest.raises(ValueError, match="sign-in file"):
+    with pytest.raises(BadSettings, match="is not a sign-in file"):
         write_sign_in_file(file, FIRST)
     assert file.read_text() == "don't lose this"

@@ -107,11 +107,13 @@ def test_whoever_still_works_on_what_was_ended_is_told_to_stop(engine: Engine) -
     assert engine.subtasks() == ended
 
 
-def test_a_fire_found_after_a_long_sleep_is_over_before_it_is_handed_out(engine: Engine) -> None:
+def test_what_is_found_after_a_long_sleep_is_looked_at_once_and_then_ends(engine: Engine) -> None:
     engine.tell(began(ordinal=1))
     engine.restart()
-    engine.sweeper.tick(after(86_400))
-    assert engine.take() == []
+    assert engine.sweeper.tick(after(86_400)) == 3
+    assert len(engine.take()) == 3
+    assert engine.sweeper.tick(after(86_400 + module.GRACE_SECONDS - 1)) == 0
+    assert engine.sweeper.tick(after(86_400 + module.GRACE_SECONDS + 1)) == 3
     assert engine.execution().status is Status.FAILED
 
 

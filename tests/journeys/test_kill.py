@@ -1,4 +1,4 @@
-"""Promise 7, and 1, 2, 3 and 6 on the way: the service is killed at fifty moments, and nothing is lost or done twice."""
+"""Promise 7, and 1, 2, 3, 6 on the way: killed at fifty moments, the service loses nothing and does nothing twice."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SERVERS = 200
 PROJECT = "kill-project"
 ANNOUNCE_SECONDS_MAX = 30.0
 TAKE_UP_SECONDS_MAX = 10.0
-LIFE_SECONDS_MAX = 0.8
+LIFE_SECONDS_MAX = 1.2
 
 RUN = """
 import sys
@@ -85,7 +85,7 @@ notice = 0.2
 UNFINISHED = "SELECT execution_id, ordinal FROM subtasks WHERE ended_at IS NULL"
 
 
-class Kept(msgspec.Struct, frozen=True):
+class Kept(msgspec.Struct, frozen=True, array_like=True):
     """A subtask as the tables tell it in the end."""
 
     key: str
@@ -172,7 +172,7 @@ def blind_resends(facts: Iterable[Fact]) -> list[str]:
     unseen: dict[tuple[str, str], str] = {}
     for fact in facts:
         if fact.verb == "observe" and fact.answer == ACCEPTED:
-            unseen = {key: taken for key, taken in unseen.items() if key[0] != fact.handle} if unseen else unseen
+            unseen = {key: taken for key, taken in unseen.items() if key[0] != fact.handle}
         if fact.verb == "submit":
             key = fact.handle, subtask_of(fact)
             if key in unseen:
@@ -271,11 +271,12 @@ def test_every_subtask_ended_and_the_counters_say_how(home: Home) -> None:
     assert (
         home.ask(
             """
-            SELECT e.execution_id, e.status, e.total, e.succeeded, e.failed, e.running FROM executions e
+            SELECT e.* FROM executions e JOIN (
+                SELECT execution_id, count(*) total, sum(status = 'SUCCESS') succeeded, sum(status = 'FAILED') failed
+                FROM subtasks GROUP BY execution_id
+            ) s USING (execution_id)
             WHERE e.record IS NULL OR e.ended_at IS NULL OR e.running <> 0
-            OR e.total <> (SELECT count(*) FROM subtasks s WHERE s.execution_id = e.execution_id)
-            OR e.succeeded <> (SELECT count(*) FROM subtasks s WHERE s.execution_id = e.execution_id AND s.status = 'SUCCESS')
-            OR e.failed <> (SELECT count(*) FROM subtasks s WHERE s.execution_id = e.execution_id AND s.status = 'FAILED')
+            OR (e.total, e.succeeded, e.failed) <> (s.total, s.succeeded, s.failed)
             OR e.status <> CASE e.failed WHEN 0 THEN 'SUCCESS' ELSE 'FAILED' END
             """
         )

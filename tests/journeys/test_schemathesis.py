@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -20,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from fleetcron.wire.openapi import document
 from fleetcron.wire.operations import OPERATIONS
-from running import Running
+from running import Running, running
 
 EXAMPLES_MAX = 12
 CHECKS = [
@@ -40,15 +41,30 @@ TASK = {
     "target_infos": [{"target_type": "SERVER_GROUP", "target_id": "lab"}],
 }
 
+BOUNDED = settings(
+    max_examples=EXAMPLES_MAX,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
 schema = schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(document(OPERATIONS, version="0"))))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One for this game alone: it leaves tasks, users and busy servers behind."""
+    with running(tmp_path_factory.mktemp("game")) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
 def headers(service: Running) -> dict[str, str]:
     return {"X-Auth-Token": service.token()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def known(service: Running, headers: dict[str, str]) -> dict[str, str]:
     """Ids that are there, by the names of the paths' parameters; deleting them is part of the game."""
     with httpx.Client(headers=headers, trust_env=False) as client:
@@ -68,13 +84,7 @@ def known(service: Running, headers: dict[str, str]) -> dict[str, str]:
 
 
 @schema.parametrize()
-@settings(
-    max_examples=EXAMPLES_MAX,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+@BOUNDED
 def test_every_answer_is_as_documented(case: Any, service: Running, headers: dict[str, str]) -> None:  # noqa: ANN401
     if "project_id" in case.path_parameters:
         # Any other project is forbidden, and there the game would end.
@@ -83,13 +93,7 @@ def test_every_answer_is_as_documented(case: Any, service: Running, headers: dic
 
 
 @schema.include(path_regex=r"\{(?!project_id)").parametrize()
-@settings(
-    max_examples=EXAMPLES_MAX,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+@BOUNDED
 def test_every_answer_about_what_is_there_is_as_documented(
     case: Any,  # noqa: ANN401  (schemathesis' own)
     service: Running,

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from builders import NOW, a_subtask, an_execution, eventually
-from fleetcron.assembly.service import Service, now
+from fleetcron.assembly.house import House, now
 from fleetcron.assembly.settings import Settings
 from fleetcron.control.access import Access
 from fleetcron.domain.execution import Execution, Status
@@ -50,7 +50,7 @@ endpoint = "lab"
 """
 
 
-def a_service(folder: Path) -> Service:
+def a_service(folder: Path) -> House:
     (folder / "config.toml").write_text(CONFIG)
     (folder / "fleet.toml").write_text(FLEET)
     settings = Settings(
@@ -62,15 +62,15 @@ def a_service(folder: Path) -> Service:
         secret_key="SKADMIN",
         project_id=PROJECT,
     )
-    return Service(settings, clock=now)
+    return House(settings, clock=now)
 
 
-def sign_in(service: Service) -> str:
+def sign_in(service: House) -> str:
     return Access(service.database).sign_in("admin", "default", PASSWORD, None, now())[0]
 
 
 @contextmanager
-def answering(service: Service) -> Iterator[str]:
+def answering(service: House) -> Iterator[str]:
     """Run the service and an HTTP server in front of it; its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(service.app, lifespan="off", ws="none", log_config=None, server_header=False)
@@ -98,19 +98,19 @@ def password() -> str:
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Service:
+def service(tmp_path_factory: pytest.TempPathFactory) -> House:
     """One for the whole room: its tests look at nothing but what they made themselves."""
     return a_service(tmp_path_factory.mktemp("web"))
 
 
 @pytest.fixture(scope="session")
-def address(service: Service) -> Iterator[str]:
+def address(service: House) -> Iterator[str]:
     with answering(service) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def token(service: Service) -> str:
+def token(service: House) -> str:
     """The administrator's, for the whole account."""
     return sign_in(service)
 
@@ -137,7 +137,7 @@ def stranger(address: str) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[tuple[Service, httpx.Client]]:
+def own(tmp_path: Path) -> Iterator[tuple[House, httpx.Client]]:
     """A service to be broken, and a client at its project, signed in."""
     service = a_service(tmp_path)
     headers = {TOKEN: sign_in(service)}
@@ -158,7 +158,7 @@ def create(web: httpx.Client) -> Callable[..., str]:
 
 
 @pytest.fixture
-def fired(service: Service, create: Callable[..., str]) -> Callable[[int], str]:
+def fired(service: House, create: Callable[..., str]) -> Callable[[int], str]:
     """Creates a task that has fired so many times, and returns its id; every second execution is over."""
 
     def fired(count: int) -> str:
@@ -168,8 +168,13 @@ def fired(service: Service, create: Callable[..., str]) -> Callable[[int], str]:
             assert task is not None
             made = [an_execution_of(task_id, ordinal) for ordinal in range(1, count + 1)]
             executions.insert(tx, made)
-            subtasks.insert(tx, [a_subtask(1, one.execution_id, ended_at=one.ended_at) for one in made])
-            executions.seal(tx, [(one, record_of(one)) for one in made if one.ended_at is not None])
+            # A live subtask would be carried out by the engine; only those of finished executions are told.
+            over = [one for one in made if one.ended_at is not None]
+            ended = [
+                a_subtask(1, one.execution_id, status=Status.SUCCESS, dispatched_at=NOW, ended_at=NOW) for one in over
+            ]
+            subtasks.insert(tx, ended)
+            executions.seal(tx, [(one, record_of(one)) for one in over])
             tasks.advance(tx, [(task, count, task.next_fire_at)])
         return task_id
 

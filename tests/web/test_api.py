@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from builders import eventually
-from fleetcron.assembly.service import Service
+from fleetcron.assembly.house import House
 from fleetcron.store import subtasks
 
 BODY: dict[str, Any] = {
@@ -239,10 +239,10 @@ def test_the_history_of_a_deleted_task_is_not_found(web: httpx.Client, fired: Fi
 
 
 def test_an_executions_details_are_found_by_its_own_id(web: httpx.Client, fired: Fired) -> None:
-    task_id = fired(1)
-    page = said(web.get(f"/schedule-task/{task_id}-1/execute-detail"))
+    task_id = fired(2)
+    page = said(web.get(f"/schedule-task/{task_id}-2/execute-detail"))
     assert page["count"] == 1
-    assert page["items"][0]["execute_id"] == f"{task_id}-1"
+    assert page["items"][0]["execute_id"] == f"{task_id}-2"
     # The description of the vendor's API says "scheduled task", but a task's id is not an execution's.
     refused(web.get(f"/schedule-task/{task_id}/execute-detail"), 404, task_id)
 
@@ -332,7 +332,7 @@ def test_a_batch_of_unknown_servers_alone_is_told_so(web: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(("verb", "number"), [("batch-start", 20), ("batch-stop", 21), ("batch-reboot", 22)])
-def test_servers_are_operated_on_at_once(web: httpx.Client, service: Service, verb: str, number: int) -> None:
+def test_servers_are_operated_on_at_once(web: httpx.Client, service: House, verb: str, number: int) -> None:
     done(web.patch(f"/app-servers/actions/{verb}", json={"items": [f"s-{number}"], "type": "soft"}))
 
     def statuses() -> list[str]:
@@ -343,7 +343,7 @@ def test_servers_are_operated_on_at_once(web: httpx.Client, service: Service, ve
     assert eventually(statuses) == ["SUCCESS"]
 
 
-def test_a_batch_with_one_unknown_server_does_nothing(web: httpx.Client, service: Service) -> None:
+def test_a_batch_with_one_unknown_server_does_nothing(web: httpx.Client, service: House) -> None:
     refused(web.patch("/app-servers/actions/batch-reboot", json={"items": ["s-30", "no-such-server"]}), 404)
     with service.database.snapshot() as tx:
         assert tx.execute("SELECT count(*) FROM subtasks WHERE server_id = 's-30'").fetchone() == (0,)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from fleetcron.assembly.service import Service
+from fleetcron.assembly.house import House
 from fleetcron.store import database as database_module
 from fleetcron.store.database import FILE_NAME
 from fleetcron.web.app import BODY_BYTES_MAX, DEEDS
@@ -23,7 +23,7 @@ from fleetcron.wire.operations import OPERATIONS
 
 JSON = {"Content-Type": "application/json"}
 HISTORY = "/schedule-task/no-such-task/execute-history"
-Own = tuple[Service, httpx.Client]
+Own = tuple[House, httpx.Client]
 
 
 def refused(answer: httpx.Response, status: int, *words: str) -> str:

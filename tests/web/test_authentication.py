@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from builders import NOW
-from fleetcron.assembly.service import Service, now
+from fleetcron.assembly.house import House, now
 from fleetcron.control import tokens
 from fleetcron.domain.access import Account, AccountScope, Project, ProjectScope, Scope, User
 from fleetcron.store import access
@@ -29,7 +29,7 @@ def refused(answer: httpx.Response, status: int, *words: str) -> str:
 
 
 @pytest.fixture
-def bearer(service: Service) -> Callable[..., dict[str, str]]:
+def bearer(service: House) -> Callable[..., dict[str, str]]:
     """Gives the header of a token that the administrator got ``age`` ago."""
 
     def bearer(scope: Scope | None = None, age: timedelta = timedelta()) -> dict[str, str]:
@@ -43,7 +43,7 @@ def bearer(service: Service) -> Callable[..., dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def foreigner(service: Service) -> dict[str, str]:
+def foreigner(service: House) -> dict[str, str]:
     """The header of a token of another account's administrator."""
     account = Account(account_id="other", name="other", created_at=NOW)
     user = User(
@@ -63,7 +63,7 @@ def signed(
     method: str = "GET",
     body: bytes = b"",
     access_key: str = "AKADMIN",
-    secret: str = "SKADMIN",
+    secret: str = "SKADMIN",  # noqa: S107  (no secret)
     age: timedelta = timedelta(),
 ) -> Mapping[str, str]:
     path, _, query = url.raw_path.partition(b"?")
@@ -127,7 +127,9 @@ def test_a_foreign_project_is_forbidden_like_an_unknown_one(root: httpx.Client, 
     assert root.get(f"/v1/p-other{TASKS}", headers=foreigner).status_code == 200
 
 
-DEEDS: list[tuple[str, str, Any]] = [
+Deed = tuple[str, str, Any]
+
+DEEDS: list[Deed] = [
     ("GET", "/schedule-task", None),
     ("GET", "/schedule-task/{task}", None),
     ("PATCH", "/schedule-task/{task}", {"is_enable": False}),
@@ -141,16 +143,11 @@ DEEDS: list[tuple[str, str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), DEEDS)
+@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: " ".join(deed[:2]))
 def test_another_accounts_things_can_neither_be_seen_nor_touched(
-    web: httpx.Client,
-    address: str,
-    foreigner: dict[str, str],
-    fired: Callable[[int], str],
-    method: str,
-    path: str,
-    body: Any,  # noqa: ANN401  (any JSON)
+    web: httpx.Client, address: str, foreigner: dict[str, str], fired: Callable[[int], str], deed: Deed
 ) -> None:
+    method, path, body = deed
     task_id = fired(1)
     path = path.replace("{task}", task_id)
     if isinstance(body, dict):

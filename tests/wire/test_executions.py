@@ -65,30 +65,19 @@ def test_a_running_execution_is_said_as_the_vendor_says_it() -> None:
 
 
 @given(
-    st.sampled_from(Status),
-    st.sampled_from(TaskType),
-    st.sampled_from(Cycle),
-    st.lists(st.integers(0, 100_000), min_size=4, max_size=4),
-    instants,
-    instants,
+    st.fixed_dictionaries(
+        {
+            "status": st.sampled_from(Status),
+            "task_type": st.sampled_from(TaskType),
+            "cycle": st.sampled_from(Cycle),
+            **dict.fromkeys(("total", "succeeded", "failed", "running"), st.integers(0, 100_000)),
+            **dict.fromkeys(("began_at", "ended_at"), instants),
+        }
+    )
 )
-def test_a_record_has_exactly_the_thirteen_fields_in_any_state(
-    status: Status,
-    task_type: TaskType,
-    cycle: Cycle,
-    counters: list[int],
-    began_at: datetime | None,
-    ended_at: datetime | None,
-) -> None:
-    total, succeeded, failed, running = counters
-    said = page(
-        record_of(
-            an_execution(
-                status=status, task_type=task_type, cycle=cycle, total=total, succeeded=succeeded, failed=failed,
-                running=running, began_at=began_at, ended_at=ended_at,
-            )
-        )
-    )  # fmt: skip
+def test_a_record_has_exactly_the_thirteen_fields_in_any_state(fields: dict[str, Any]) -> None:
+    said = page(record_of(an_execution(**fields)))
+    counters = [fields[name] for name in ("total", "succeeded", "failed", "running")]
     assert list(said) == THIRTEEN
     assert [said[name] for name in COUNTERS] == counters
     assert all(said[name] is None or said[name].endswith("Z") for name in ("begin_time", "end_time", "create_time"))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleetcron.errors import Conflict, Forbidden, Invalid, NotFound, StaleToken, Unauthenticated, Unavailable
+from fleetcron.errors import Conflict, Forbidden, Invalid, NotFound, StaleToken, Unauthenticated
 from fleetcron.wire.faults import say_fault, say_reason
 from fleetcron.wire.operation import Dialect
 
@@ -26,7 +26,6 @@ WORKSPACE, IDENTITY = Dialect.WORKSPACE, Dialect.IDENTITY
         (NotFound("execution", "e-1"), "The scheduled task execution e-1 does not exist."),
         (NotFound("server", "s-1"), "The server s-1 does not exist."),
         (Conflict("It runs."), "It runs."),
-        (Unavailable("the database does not answer"), "the database does not answer"),
     ],
 )
 def test_the_workspace_dialect_says_the_field_and_the_reason(error: Exception, said: str) -> None:

@@ -15,7 +15,8 @@ from fleetcron.domain.fleet import Power
 from fleetcron.domain.task import TaskType
 from fleetcron.drivers.contract import Capabilities, Observation, Poll, Progress
 from fleetcron.errors import Busy, Indeterminate, Permanent, Retryable, Unavailable
-from fleetcron.worker.attempt import SENDS_MAX, AttemptConfig
+from fleetcron.worker.attempt import SENDS_MAX
+from fleetcron.worker.limits import AttemptConfig
 from worker_bench import DONE, EVERYTHING, PENDING, Bench, Lab, Taken, a_command, begun
 
 START, STOP = TaskType.START_SERVER, TaskType.STOP_SERVER
@@ -140,7 +141,7 @@ def test_a_long_reason_is_cut_to_what_can_be_kept() -> None:
 
 @pytest.mark.parametrize("task_type", TaskType)
 def test_nothing_outlives_its_deadline(task_type: TaskType) -> None:
-    config = AttemptConfig(start=30, stop=40, restart=50, reinstall=60)
+    config = AttemptConfig(start=30, stop=40, restart=50, reinstall=60, notice=0)
     bench = Bench(Lab(power=Power.ON if task_type is STOP else Power.OFF), config=config)
     bench.lab.progress.extend([PENDING] * 1_000)
     end = bench.carry_out(a_command(task_type))
@@ -237,7 +238,8 @@ def test_nobody_uses_a_server_that_is_off_and_starting_one_hurts_nobody() -> Non
 def test_enforcement_warns_waits_and_then_uses_the_hard_form(users: int | None) -> None:
     bench = Bench(Lab(users=users), config=AttemptConfig(notice=45))
     assert ended(bench.carry_out(a_command(enforcement=True))) is Evidence.BOOT_MARKER_CHANGED
-    assert bench.diary[:4] == ["observe", "began 1", "notify", "submit RESTART_SERVER forced"]
+    looked_again = ["observe", "began 2", "submit RESTART_SERVER forced"]
+    assert bench.diary[:6] == ["observe", "began 1", "notify", *looked_again]
     assert bench.naps == [45]
 
 
@@ -252,7 +254,7 @@ def test_enforcement_does_not_wait_where_nobody_is_or_nobody_can_be_told() -> No
 
 
 def test_a_notice_may_reach_beyond_the_late_limit_of_what_began_in_time() -> None:
-    bench = Bench(Lab(users=2), config=AttemptConfig(notice=600, restart=2_000))
+    bench = Bench(Lab(users=2), config=AttemptConfig(notice=500, restart=2_000))
     bench.clock.advance(299)
     assert ended(bench.carry_out(a_command(enforcement=True))) is Evidence.BOOT_MARKER_CHANGED
 
@@ -308,7 +310,17 @@ def test_what_was_not_done_is_tried_again_when_the_server_says() -> None:
     bench.lab.answers.append(Retryable("throttled", retry_after_seconds=7))
     assert ended(bench.carry_out(a_command())) is Evidence.BOOT_MARKER_CHANGED
     assert bench.naps[0] == 7
-    assert len({request.request_id for request in bench.lab.requests}) == 1
+    assert bench.diary[:2] == ["observe", "began 1"]
+    assert bench.diary[3:5] == ["observe", "began 2"]
+    assert len({request.request_id for request in bench.lab.requests}) == 2
+
+
+def test_people_who_come_while_it_is_tried_again_are_left_alone() -> None:
+    bench = Bench()
+    bench.lab.answers.append(Retryable("throttled", retry_after_seconds=7))
+    bench.lab.meanwhile = lambda: setattr(bench.lab, "users", 3 if bench.lab.requests else 0)
+    assert ended(bench.carry_out(a_command())) is ResultCode.USERS
+    assert bench.submits() == 1
 
 
 def test_a_server_out_of_reach_is_tried_until_the_limit() -> None:
@@ -356,9 +368,7 @@ def test_a_restart_of_unknown_outcome_that_was_done_is_done_exactly_once() -> No
 def test_a_restart_that_is_still_coming_up_is_waited_for_not_sent_again() -> None:
     bench = Bench()
     bench.lab.answers.append(Taken(Indeterminate("the line broke")))
-    before = bench.lab.seen()
-    off = msgspec.structs.replace(before, power=Power.OFF)
-    bench.lab.looks.extend([before, *[BUSY] * 20, off, Retryable("no route")])
+    bench.lab.looks.extend([bench.lab.seen(), *[BUSY] * 20, Retryable("no route")])
     assert ended(bench.carry_out(a_command())) is Evidence.BOOT_MARKER_CHANGED
     assert bench.submits() == 1
 

@@ -139,11 +139,11 @@ def test_one_servers_error_is_that_servers_alone() -> None:
     assert run(ask(an_endpoint(board), ["good", "bad"])) == [seen("good"), error]
 
 
-def test_a_server_that_the_driver_forgets_is_a_permanent_error() -> None:
+def test_a_server_that_the_driver_forgets_is_asked_after_again() -> None:
     board = Switchboard(lambda handles: {handle: seen(handle) for handle in handles[:1]})
     first, second = run(ask(an_endpoint(board), ["h1", "h2"]))
     assert first == seen("h1")
-    assert isinstance(second, Permanent)
+    assert isinstance(second, Retryable)
 
 
 def test_an_error_of_the_whole_call_is_everybodys() -> None:

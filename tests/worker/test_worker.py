@@ -14,8 +14,8 @@ from fleetcron.domain import fleet
 from fleetcron.domain.execution import RESULT_MESSAGE_LENGTH_MAX, Evidence, ResultCode
 from fleetcron.drivers.contract import Capabilities, Observation, Poll, Request
 from fleetcron.errors import DriverError
-from fleetcron.worker.attempt import AttemptConfig
 from fleetcron.worker.endpoint import Endpoint
+from fleetcron.worker.limits import AttemptConfig
 from fleetcron.worker.worker import Worker
 from worker_bench import PENDING, Lab, a_command, begun, never, run
 

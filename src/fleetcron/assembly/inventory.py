@@ -15,8 +15,9 @@ from fleetcron.domain.fleet import Endpoint, Server, ServerGroup
 from fleetcron.errors import BadSettings
 
 SERVERS_MAX = 100_000
+KEY_LENGTH_MAX = 128
 
-Key = Annotated[str, Meta(min_length=1, max_length=128)]
+Key = Annotated[str, Meta(min_length=1, max_length=KEY_LENGTH_MAX)]
 
 
 class WrittenGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,8 +85,12 @@ def _each(path: Path, many: WrittenServer) -> Iterator[WrittenServer]:
                 text if many.count is None or text is None else text.format(n=n)
                 for text in (many.id, many.name, many.handle)
             )
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
             raise BadSettings(str(path), f"server {many.id}: only {{n}} may stand in braces") from error
+        if max(len(text or "") for text in (id_, name, handle)) > KEY_LENGTH_MAX:
+            raise BadSettings(
+                str(path), f"server {many.id}: id, name and handle have at most {KEY_LENGTH_MAX} characters"
+            )
         yield msgspec.structs.replace(many, id=id_, name=name, handle=handle)
 
 

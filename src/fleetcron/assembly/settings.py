@@ -12,12 +12,14 @@ from msgspec import Meta
 from fleetcron.domain.task import LateLimits
 from fleetcron.domain.zone import zone_of
 from fleetcron.errors import BadSettings, Invalid
-from fleetcron.worker.attempt import AttemptConfig
+from fleetcron.worker.limits import AttemptConfig
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8774
 DEFAULT_ZONE = "Asia/Shanghai"
 DEFAULT_REGION = "cn-north-4"
+
+Region = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,7 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     default_zone: str = DEFAULT_ZONE
-    regions: Annotated[tuple[str, ...], Meta(min_length=1)] = (DEFAULT_REGION,)
+    regions: Annotated[tuple[Region, ...], Meta(min_length=1)] = (DEFAULT_REGION,)
     late_limits: LateLimits = LateLimits()
     attempts: AttemptConfig = AttemptConfig()
 

@@ -84,8 +84,6 @@ class Client:
             raise Unreachable(
                 Exit.UNAVAILABLE, f"the service at {self._http.base_url} does not answer: {error}"
             ) from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-            raise Misuse(f"FLEETCRON_URL is not an address of the service: {error}") from error
         if response.status_code != operation.success:
             raise _failure(response)
         return Reply(body=response.content, headers=response.headers)

@@ -46,6 +46,8 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, n
     if console.is_terminal:
         cells = {column: texts for column, texts in cells.items() if set(texts) != {NOTHING}}
     fitting = _fitting(cells, console.width)
+    # A terminal narrower than an id may break the line, but nothing may cut it.
+    console.width = max(console.width, _least(fitting[0], cells[fitting[0]]))
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for column in fitting:
         folds = column.shape is Shape.TEXT

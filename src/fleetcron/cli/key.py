@@ -51,7 +51,7 @@ def create(
 @app.command()
 @grouped
 def delete(
-    access_keys: Annotated[list[str], typer.Argument(metavar="ACCESS_KEY…", show_default=False)],
+    access_keys: Annotated[list[str], typer.Argument(metavar="ACCESS_KEY", show_default=False)],
     *,
     consent: Consent,
     output: Output,

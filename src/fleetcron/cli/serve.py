@@ -14,8 +14,10 @@ from fleetcron.assembly import Settings, Welcome
 from fleetcron.assembly import serve as run
 from fleetcron.assembly.settings import DEFAULT_HOST, DEFAULT_PORT
 from fleetcron.cli.exits import Exit, Failure
-from fleetcron.cli.welcome import welcome_text, write_sign_in_file
+from fleetcron.cli.welcome import kept_secrets, welcome_text, write_sign_in_file
 from fleetcron.errors import BadSettings
+
+log = logging.getLogger(__name__)
 
 PORT_MAX = 65_535
 
@@ -75,19 +77,23 @@ def serve(
     )
 
     def announce(welcome: Welcome) -> None:
-        if sign_in_file is not None:
-            _write(sign_in_file, welcome)
+        written = None if sign_in_file is None else _written(sign_in_file, welcome)
         # A pipe is read by somebody who waits for the address.
-        print(welcome_text(welcome, sign_in_file), flush=True)  # noqa: T201  (for whoever started the service)
+        print(welcome_text(welcome, written), flush=True)  # noqa: T201  (for whoever started the service)
 
     try:
+        if sign_in_file is not None:
+            kept_secrets(sign_in_file)
         run(settings, announce)
-    except BadSettings as error:
+    except (BadSettings, OSError) as error:
         raise Failure(Exit.USAGE, str(error)) from error
 
 
-def _write(sign_in_file: Path, welcome: Welcome) -> None:
+def _written(sign_in_file: Path, welcome: Welcome) -> Path | None:
+    """Write the file; a disk that is full must not keep the secrets off the screen, which shows them only now."""
     try:
         write_sign_in_file(sign_in_file, welcome)
-    except (OSError, ValueError) as error:
-        raise BadSettings(str(sign_in_file), f"cannot be written: {error}") from error
+    except OSError as error:
+        log.error("the sign-in file is not written: %s", error)  # noqa: TRY400  (the reason is enough)
+        return None
+    return sign_in_file

@@ -16,7 +16,7 @@ from fleetcron.wire.fleet import BATCH_MAX, REINSTALL_BATCH_MAX, Force
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
-ServerIds = Annotated[list[str], typer.Argument(metavar="SERVER_ID…", show_default=False)]
+ServerIds = Annotated[list[str], typer.Argument(metavar="SERVER_ID", show_default=False)]
 Hard = Annotated[bool, typer.Option("--hard", help="By force, and although people use it.")]
 
 

@@ -112,12 +112,14 @@ _COVERED: Final = {b"host", b"content-type"}
 
 
 def _http() -> httpx.Client:
-    url = address()
     try:
-        # A proxy of the environment is for the world outside; it could not reach this machine's own loopback.
-        return httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=not _is_loopback(httpx.URL(url).host))
+        url = httpx.URL(address())
     except httpx.InvalidURL as error:
-        raise Misuse(f"FLEETCRON_URL: {url!r} is not an address: {error}") from error
+        raise Misuse(f"FLEETCRON_URL is not an address: {error}") from error
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise Misuse(f"FLEETCRON_URL is not an address: {url} should be like http://{HOST}:{PORT}")
+    # A proxy of the environment is for the world outside; it could not reach this machine's own loopback.
+    return httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=not _is_loopback(url.host))
 
 
 def _is_loopback(host: str) -> bool:

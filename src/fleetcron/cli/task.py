@@ -163,7 +163,7 @@ def disable(task_id: TaskId, *, place: Place, output: Output) -> None:
 @app.command()
 @grouped
 def delete(
-    task_ids: Annotated[list[str], typer.Argument(metavar="TASK_ID…", show_default=False)],
+    task_ids: Annotated[list[str], typer.Argument(metavar="TASK_ID", show_default=False)],
     *,
     consent: Consent,
     place: Place,

@@ -59,7 +59,7 @@ def create(
 @app.command()
 @grouped
 def delete(
-    users: Annotated[list[str], typer.Argument(metavar="USER…", show_default=False)],
+    users: Annotated[list[str], typer.Argument(metavar="USER", show_default=False)],
     *,
     consent: Consent,
     output: Output,

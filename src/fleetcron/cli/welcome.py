@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from fleetcron.assembly import Welcome
+from fleetcron.errors import BadSettings
 
 SECRETS: Final = ("FLEETCRON_ADMIN_PASSWORD", "FLEETCRON_ACCESS_KEY", "FLEETCRON_SECRET_KEY")
-
-_HEADING: Final = "# How to sign in to fleetcron, written by `fleetcron serve`. Keep it secret."
 
 
 def welcome_text(welcome: Welcome, sign_in_file: Path | None) -> str:
@@ -49,12 +48,12 @@ def write_sign_in_file(path: Path, welcome: Welcome) -> None:
 
     Raises:
         OSError: it cannot be read or written.
-        ValueError: there is a file that is no sign-in file; it is left as it is.
+        BadSettings: there is a file that is no sign-in file; it is left as it is.
     """
     said = {
         "FLEETCRON_URL": welcome.url,
         "FLEETCRON_PROJECT_ID": welcome.project_id,
-        **_secrets_of(path),
+        **kept_secrets(path),
         **_known(welcome),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,6 +70,29 @@ def write_sign_in_file(path: Path, welcome: Welcome) -> None:
         raise
 
 
+def kept_secrets(path: Path) -> Mapping[str, str]:
+    """The secrets in a sign-in file of an earlier start; none if there is no such file.
+
+    Raises:
+        OSError: it cannot be read.
+        BadSettings: it is no sign-in file.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError as error:
+        raise BadSettings(str(path), _NOT_OURS) from error
+    if text and not text.startswith(_HEADING):
+        raise BadSettings(str(path), _NOT_OURS)
+    pairs = (word.partition("=") for word in shlex.split(text, comments=True))
+    return {name: value for name, _, value in pairs if name in SECRETS}
+
+
+_HEADING: Final = "# How to sign in to fleetcron, written by `fleetcron serve`. Keep it secret."
+_NOT_OURS: Final = "is not a sign-in file; it is left as it is"
+
+
 def _advice(sign_in_file: Path | None, *, secrets_known: bool) -> list[str]:
     advice = []
     if secrets_known:
@@ -85,15 +107,3 @@ def _advice(sign_in_file: Path | None, *, secrets_known: bool) -> list[str]:
 def _known(welcome: Welcome) -> dict[str, str]:
     values = (welcome.admin_password, welcome.access_key, welcome.secret_key)
     return {name: value for name, value in zip(SECRETS, values, strict=True) if value is not None}
-
-
-def _secrets_of(path: Path) -> Mapping[str, str]:
-    """The secrets in a sign-in file of an earlier start; none if there is no such file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    if text and not text.startswith(_HEADING):
-        raise ValueError("this is no sign-in file")
-    pairs = (word.partition("=") for word in shlex.split(text, comments=True))
-    return {name: value for name, _, value in pairs if name in SECRETS}

@@ -120,11 +120,12 @@ def plan(
     one FAILED subtask, so nobody learns of it by silence. A server named twice is acted on once.
     With ``missed`` (the reason) nothing will be sent and every subtask is FAILED from the start.
     """
-    subtasks: dict[str, Subtask] = {}
+    # By server, and what does not exist by target: a missing group must not hide a server of the same name.
+    subtasks: dict[str | Target, Subtask] = {}
     for target in task.targets:
         servers = members[target]
         if servers is None:
-            subtasks.setdefault(target.target_id, _absent(target, execution_id, len(subtasks) + 1, now))
+            subtasks.setdefault(target, _absent(target, execution_id, len(subtasks) + 1, now))
             continue
         for server in servers:
             if server.server_id not in subtasks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -45,5 +46,5 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     name: str
     driver: str
-    concurrency_max: int = 50
+    concurrency_max: Annotated[int, msgspec.Meta(ge=1)] = 50
     settings: dict[str, object] = {}

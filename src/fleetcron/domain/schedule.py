@@ -199,17 +199,17 @@ def schedule_of(rule: Rule, *, anchor: date | None) -> Schedule:
             ``month_days`` that none of the months has.
     """
     _check_limits(rule)
-    at, zone, expires_at = _required("at", rule.at, rule), zone_of(rule.zone), rule.expires_at()
+    at, zone, expires_at = _required("at", rule.at), zone_of(rule.zone), rule.expires_at()
     # A time carries no fold when it is written; dropping it here keeps a repeated hour at its first.
     at = at.replace(fold=0)
     match rule.cycle:
         case Cycle.ONCE:
-            return Once(at=at, zone=zone, expires_at=expires_at, on_date=_required("on_date", rule.on_date, rule))
+            return Once(at=at, zone=zone, expires_at=expires_at, on_date=_required("on_date", rule.on_date))
         case Cycle.DAILY:
-            interval_days = _required("interval_days", rule.interval_days, rule)
+            interval_days = _required("interval_days", rule.interval_days)
             return Daily(at=at, zone=zone, expires_at=expires_at, interval_days=interval_days, anchor=anchor)
         case Cycle.WEEKLY:
-            weekdays = frozenset(_required("weekdays", rule.weekdays, rule))
+            weekdays = frozenset(_required("weekdays", rule.weekdays))
             return Weekly(at=at, zone=zone, expires_at=expires_at, weekdays=weekdays)
         case Cycle.MONTHLY:
             months, month_days, last_day = _month_dates(rule)
@@ -251,15 +251,15 @@ def _numbered(rule: Rule) -> list[int]:
     return [day for day in rule.month_days or () if day != LAST_DAY]
 
 
-def _required(field: str, value: _T | None, rule: Rule) -> _T:
+def _required(field: str, value: _T | None) -> _T:
     if value is None or value == ():
-        raise Invalid(field, f"is required when the cycle is {rule.cycle}")
+        raise Invalid(field, "is required for this kind of cycle")
     return value
 
 
 def _month_dates(rule: Rule) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
-    months = tuple(sorted(set(_required("months", rule.months, rule))))
-    last_day = LAST_DAY in _required("month_days", rule.month_days, rule)
+    months = tuple(sorted(set(_required("months", rule.months))))
+    last_day = LAST_DAY in _required("month_days", rule.month_days)
     month_days = tuple(sorted(set(_numbered(rule))))
     longest = max(calendar.monthrange(_LEAP_YEAR, month)[1] for month in months)
     if not last_day and month_days[0] > longest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -18,6 +19,8 @@ DESCRIPTION_LENGTH_MAX = 255
 # A scheduler that is awake reaches a fire within a fraction of a second; a fire reached later than
 # this was slept through. It must stay above the scheduler's own worst lag, or punctual fires are lost.
 ON_TIME_SECONDS = 5
+
+LateSeconds = Annotated[int, msgspec.Meta(ge=0, le=7 * 24 * 3600)]
 
 
 class TaskType(StrEnum):
@@ -81,8 +84,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class LateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How late an operation may still begin, in seconds after its fire time (house ruling 5)."""
 
-    default_seconds: int = 300
-    reinstall_seconds: int = 0
+    default_seconds: LateSeconds = 300
+    reinstall_seconds: LateSeconds = 0
 
     def start_until(self, task_type: TaskType, fire_at: datetime) -> datetime:
         """The last instant at which a subtask of this fire may begin."""

@@ -92,6 +92,9 @@ class CommandDriver:
             counts_users=config.counts_users,
             marks_boots=config.marks_boots,
             notifies=config.notify is not None,
+            bulk_max=config.concurrency_max,
+            # A command outlives us: one that was started before a crash may still come to its point.
+            acts_within_seconds=config.timeout_seconds,
         )
 
     async def observe(self, handles: Sequence[str]) -> Mapping[str, Observation | DriverError]:

@@ -23,13 +23,16 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 
     ``task_types``: the operations it knows. ``counts_users``: its observations say how many people use
     a server. ``marks_boots``: its observations carry a boot marker, so that a restart can be proven.
-    ``notifies``: ``notify`` reaches the people on a server.
+    ``notifies``: ``notify`` reaches the people on a server. ``bulk_max``: how many servers one question may be about.
+    ``acts_within_seconds``: how long after it was told a server may still be unchanged and act on it later.
     """
 
     task_types: frozenset[TaskType]
     counts_users: bool = False
     marks_boots: bool = False
     notifies: bool = False
+    bulk_max: int = 1_000
+    acts_within_seconds: float = 0.0
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +67,7 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on one server.
 
-    ``request_id`` is the same for every send of one attempt, for servers that can deduplicate.
+    ``request_id`` is another for every send that is written down, for servers that can deduplicate.
     ``forced`` asks for the hard form (power cut) instead of the graceful one.
     ``boot_marker`` is what was observed and recorded before the request.
     """

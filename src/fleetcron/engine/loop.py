@@ -44,13 +44,26 @@ class Loop:
         self._stopping = threading.Event()
 
     def turn(self) -> int:
-        """Let every part do a batch; how much there was to do."""
-        return (
-            self._recorder.tick()
-            + self._scheduler.tick(self._clock())
-            + self._dispatcher.tick(self._clock())
-            + self._sweeper.tick(self._clock())
-        )
+        """Let every part do a batch; how much there was to do.
+
+        The sweeper goes before the dispatcher: what was begun before a restart comes before what is new. A part that
+        fails keeps the others from nothing: the first failure is raised when all have had their turn.
+        """
+        done = 0
+        failures: list[Exception] = []
+        for tick in (
+            self._recorder.tick,
+            lambda: self._sweeper.tick(self._clock()),
+            lambda: self._scheduler.tick(self._clock()),
+            lambda: self._dispatcher.tick(self._clock()),
+        ):
+            try:
+                done += tick()
+            except Exception as error:  # noqa: BLE001  (raised again below)
+                failures.append(error)
+        if failures:
+            raise failures[0]
+        return done
 
     def run(self) -> None:
         """Take turns until ``stop``; a turn that fails is logged and tried again, later each time."""

@@ -10,6 +10,7 @@ from fleetcron.domain.execution import Execution, Subtask, plan
 from fleetcron.domain.fleet import Server
 from fleetcron.domain.task import LateLimits, Target, Task
 from fleetcron.engine import ledger
+from fleetcron.errors import Unavailable
 from fleetcron.store import executions, fleet, subtasks, tasks
 from fleetcron.store.database import Database, Transaction
 
@@ -45,6 +46,8 @@ class Scheduler:
                 return 0
         try:
             return self._record(now)
+        except Unavailable:
+            raise
         except Exception:  # a task that cannot be planned must fail alone, not stop the others
             log.exception("A batch of due tasks could not be recorded; trying them one by one.")
             return self._record_one_by_one(now)
@@ -67,6 +70,8 @@ class Scheduler:
         for task_id in due:
             try:
                 self._record_alone(task_id, now)
+            except Unavailable:
+                raise
             except Exception:  # the same
                 log.exception("Task %s could not be recorded; set aside for %d s.", task_id, SET_ASIDE_SECONDS)
                 self._set_aside[task_id] = now + timedelta(seconds=SET_ASIDE_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from fleetcron.dispatch.contract import EngineEnd, Settled
+from fleetcron.dispatch.contract import EngineEnd, Reference, Settled
 from fleetcron.domain.execution import ResultCode
 from fleetcron.engine import ledger
 from fleetcron.engine.dispatcher import command_for
@@ -12,8 +12,9 @@ from fleetcron.store import subtasks
 from fleetcron.store.database import Database
 
 SWEEP_SECONDS = 1.0
-# The worker ends what is overdue itself and knows more about it; the sweeper is for workers that cannot.
-GRACE_SECONDS = 10.0
+# The worker ends what is overdue itself and knows more about it; the sweeper is for workers that cannot. Longer than
+# a driver may take to submit, so that nobody is told after the end.
+GRACE_SECONDS = 40.0
 ORPHANS_PER_SWEEP_MAX = 2_000
 
 
@@ -25,18 +26,22 @@ class Sweeper:
         self._line = line
         self._say = say
         self._next_at: datetime | None = None
+        self._adopted: dict[Reference, datetime] = {}
 
     def tick(self, now: datetime) -> int:
         """Sweep if it is time; how many subtasks were handed out again or ended."""
         if self._next_at is not None and self._next_at - timedelta(seconds=SWEEP_SECONDS) <= now < self._next_at:
             return 0
         self._next_at = now + timedelta(seconds=SWEEP_SECONDS)
-        return self._end_overdue(now) + self._adopt_orphans()
+        return self._adopt_orphans(now) + self._end_overdue(now)
 
     def _end_overdue(self, now: datetime) -> int:
         before = now - timedelta(seconds=GRACE_SECONDS)
         with self._database.snapshot() as tx:
             overdue = subtasks.overdue(tx, unbegun_before=before, unsettled_before=before)
+        # Whoever has only just got hold of one gets the time to look: there may be a success to be seen.
+        self._adopted = {reference: at for reference, at in self._adopted.items() if before < at <= now}
+        overdue = [one for one in overdue if one[:2] not in self._adopted]
         if not overdue:
             return 0
         ends = [
@@ -55,9 +60,11 @@ class Sweeper:
         self._line.confirm(won)
         return len(won)
 
-    def _adopt_orphans(self) -> int:
+    def _adopt_orphans(self, now: datetime) -> int:
         with self._database.snapshot() as tx:
             orphans = [reference for reference in subtasks.live(tx) if not self._line.is_live(reference)]
             found = subtasks.read_due(tx, orphans[:ORPHANS_PER_SWEEP_MAX])
-        self._line.publish([command_for(due) for due in found])
+        commands = [command_for(due) for due in found]
+        self._adopted.update((command.reference, now) for command in commands)
+        self._line.publish(commands)
         return len(found)

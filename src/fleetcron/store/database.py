@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -43,8 +43,15 @@ class Database:
         self._turn = threading.Lock()
         self._readers = threading.local()
         self._opened: list[sqlite3.Connection] = []
-        self._writer = self._connect(WRITER_CACHE_KIBIBYTES)
-        _migrate(self._writer)
+        try:
+            self._writer = self._connect(WRITER_CACHE_KIBIBYTES)
+            _migrate(self._writer)
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise BadSettings("data folder", f"{self._path} cannot be opened: {error}") from error
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -65,7 +72,7 @@ class Database:
 
     def snapshot(self) -> Snapshot:
         """Read only, as of one moment: bounds and rows that are read in it belong together."""
-        return Snapshot(self._reader())
+        return Snapshot(self._reader)
 
     def close(self) -> None:
         """Close every connection and give the folder's lock back."""
@@ -110,28 +117,43 @@ class Snapshot:
         Unavailable: the database cannot be read now.
     """
 
-    __slots__ = ("_reader",)
+    __slots__ = ("_find_reader", "_reader")
 
-    def __init__(self, reader: sqlite3.Connection) -> None:
-        self._reader = reader
+    def __init__(self, find_reader: Callable[[], sqlite3.Connection]) -> None:
+        self._find_reader = find_reader
 
     def __enter__(self) -> Transaction:
-        self._reader.execute("BEGIN")
+        try:
+            self._reader = self._find_reader()
+            self._reader.execute("BEGIN")
+        except sqlite3.DatabaseError as error:
+            raise _unavailable(error) from error
         return self._reader
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._reader.execute("COMMIT")
-        if isinstance(error, sqlite3.OperationalError):
-            raise Unavailable(f"the database does not answer: {error}") from error
+        try:
+            # SQLite ends a transaction by itself where reading on would make no sense.
+            if self._reader.in_transaction:
+                self._reader.execute("COMMIT")
+        except sqlite3.DatabaseError as failure:
+            error = error or failure
+        if isinstance(error, sqlite3.DatabaseError):
+            raise _unavailable(error) from error
 
 
 @contextmanager
 def _answering() -> Iterator[None]:
-    """Say in our words that the database does not answer."""
+    """Say in our words that the database does not answer; a broken constraint is an answer."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        raise Unavailable(f"the database does not answer: {error}") from error
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _unavailable(error) from error
+
+
+def _unavailable(error: sqlite3.DatabaseError) -> Unavailable:
+    return Unavailable(f"the database does not answer: {error}")
 
 
 def _lock(path: Path) -> IO[str]:

@@ -196,7 +196,7 @@ def settle(
         """
         UPDATE subtasks SET status = ?, ended_at = ?, evidence = ?, result_code = ?, result_message = ?
         WHERE execution_id = ? AND ordinal = ? AND ended_at IS NULL
-        RETURNING began_at IS NOT NULL
+        RETURNING began_at -- and not a test of it: SQLite 3.40 answers 1 for `began_at IS NOT NULL` whatever it is
         """,
         (
             Status.SUCCESS if result_code is None else Status.FAILED,
@@ -207,7 +207,7 @@ def settle(
             *reference,
         ),
     ).fetchone()
-    return None if row is None else bool(row[0])
+    return None if row is None else row[0] is not None
 
 
 def tally(tx: Transaction, execution_id: str) -> tuple[int, int, datetime]:

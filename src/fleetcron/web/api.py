@@ -81,7 +81,7 @@ def list_executions(call: Call) -> Answer:
 def list_subtasks(call: Call) -> Answer:
     """A page of an execution's subtasks."""
     execution, items = call.ground.history.subtasks(
-        call.asker, call.project_id, call.path["execute_history_id"], offset=call.query.offset, limit=call.query.limit
+        call.asker, call.project_id, call.path[executions.PATH_ID], offset=call.query.offset, limit=call.query.limit
     )
     return Answer(body=executions.detail_page(execution, items))
 

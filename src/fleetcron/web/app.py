@@ -66,6 +66,8 @@ def build(ground: Ground, *, version: str) -> ASGIApp:
         by_path.setdefault(operation.path, {})[operation.method] = operation
     paths = sorted(by_path, key=_precedence)
     routes = [Route(path, endpoint=Door(by_path[path], ground, threads)) for path in paths]
+    # Where clients of Keystone look for it as well.
+    routes.append(Route("/v3/", endpoint=Door(by_path["/v3"], ground, threads)))
     routes.append(Route("/openapi.json", endpoint=Page(msgspec.json.encode(document(OPERATIONS, version=version)))))
     return Router(routes=routes, redirect_slashes=False, default=Nowhere())
 
@@ -183,7 +185,7 @@ async def _body(receive: Receive, headers: Mapping[str, str]) -> bytes:
         part = message.get("body", b"")
         size_bytes += len(part)
         parts.append(part)
-        if not message.get("more_body", False):
+        if size_bytes <= BODY_BYTES_MAX and not message.get("more_body", False):
             return b"".join(parts)
     raise Refused(413, faults.TOO_LARGE, f"Request entity too large: at most {BODY_BYTES_MAX} bytes.")
 
@@ -227,6 +229,8 @@ def _fault(operation: Operation, error: Exception, request_id: str) -> Answer:
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request %s: %s failed", request_id, operation.id, exc_info=error)
         message = f"The requested operation failed. Please try again later and quote request {request_id}."
+    if isinstance(error, errors.Unavailable):
+        log.warning("request %s: %s: %s", request_id, operation.id, error.reason)
     if isinstance(error, errors.StaleToken):
         code = faults.STALE_TOKEN
     return Answer(status=status, body=faults.say_fault(operation.dialect, status, code, message))

@@ -6,7 +6,7 @@ Source: the vendor's page of ListTaskExecuteHistory; ListTaskExecuteDetail of it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import msgspec
 
@@ -73,6 +73,9 @@ class ExecuteDetailList(TypedDict):
     count: int
     items: list[ExecuteDetail]
 
+
+PATH_ID: Final = "execute_history_id"
+"""What the path of execute-detail calls the execution."""
 
 _encode = msgspec.json.Encoder().encode
 

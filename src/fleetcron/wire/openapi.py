@@ -65,7 +65,9 @@ def _operation(row: Operation, schema_of: dict[int, Any], components: dict[str, 
             {"name": "X-Subject-Token", "in": "header", "required": True, "schema": {"type": "string"}}
         )
     if row.body is not None:
-        said["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema_of[id(row.body)]}}}
+        named = schema_of[id(row.body)]["$ref"].rpartition("/")[2]
+        required = bool(components[named].get("required"))
+        said["requestBody"] = {"required": required, "content": {_JSON: {"schema": schema_of[id(row.body)]}}}
     if row.open_to_all:
         said["security"] = []
     said["responses"] = dict(_responses(row, schema_of))
@@ -74,7 +76,7 @@ def _operation(row: Operation, schema_of: dict[int, Any], components: dict[str, 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 128}}
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in _PARAMETER.findall(path)
     ]
 

@@ -6,48 +6,23 @@ comes after a crash finds it, observes first, and sends again only what is known
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-
-import msgspec
 
 from fleetcron.dispatch.contract import Began, Command, Settled, Submitted, WorkerEnd
 from fleetcron.domain.execution import Evidence, ResultCode, short
 from fleetcron.domain.fleet import Power
 from fleetcron.domain.task import TaskType
 from fleetcron.drivers.contract import Observation, Progress, Request
-from fleetcron.errors import Busy, DriverError, Indeterminate, Permanent, Retryable
+from fleetcron.errors import Busy, DriverError, Permanent, Retryable
 from fleetcron.worker.endpoint import Endpoint
+from fleetcron.worker.limits import AttemptConfig
+from fleetcron.worker.proof import is_already_there, is_idle, proof
 
 FIRST_POLL_SECONDS = 0.5
 POLL_GROWTH = 2.0
 POLL_SECONDS_MAX = 2.0
 SENDS_MAX = 3
-
-
-class AttemptConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long an attempt may take, in seconds.
-
-    ``start`` to ``reinstall``: from began to the deadline. ``notice``: between telling a server's users and a forced
-    operation. ``doubt``: how long a server is watched for an effect when it is not known whether it was told.
-    """
-
-    start: float = 600.0
-    stop: float = 600.0
-    restart: float = 900.0
-    reinstall: float = 3600.0
-    notice: float = 60.0
-    doubt: float = 15.0
-
-    def limit(self, task_type: TaskType) -> timedelta:
-        """From began to the deadline."""
-        seconds = {
-            TaskType.START_SERVER: self.start,
-            TaskType.STOP_SERVER: self.stop,
-            TaskType.RESTART_SERVER: self.restart,
-            TaskType.REINSTALL_OS: self.reinstall,
-        }
-        return timedelta(seconds=seconds[task_type])
 
 
 class Failed(Exception):
@@ -103,7 +78,7 @@ class Attempt:
         seen = await self._first_look()
         self._refuse_if_used(seen)
         await self._begin(seen)
-        if _already_there(self._command.task_type, seen):
+        if is_already_there(self._command.task_type, seen):
             return Evidence.POWER_SEEN
         await self._warn(seen)
         if self._command.task_type is TaskType.REINSTALL_OS and seen.power is not Power.OFF:
@@ -128,7 +103,7 @@ class Attempt:
                 continue
             except DriverError as error:
                 raise Failed(ResultCode.REFUSED, error.reason) from error
-            if not seen.busy:
+            if is_idle(seen):
                 return seen
             await self._wait_to_begin(1.0, ResultCode.CONFLICT, "The server is in the middle of another operation.")
 
@@ -169,6 +144,12 @@ class Attempt:
             )
         )
 
+    async def _begin_again(self) -> None:
+        """Look anew and write down anew: what was seen before a wait holds no more."""
+        seen = await self._first_look()
+        self._refuse_if_used(seen)
+        await self._begin(seen)
+
     async def _warn(self, seen: Observation) -> None:
         """Tell the server's users and give them time; at once when nobody is there."""
         if not self._command.enforcement or seen.users == 0 or seen.power is Power.OFF:
@@ -182,11 +163,16 @@ class Attempt:
             raise Failed(ResultCode.REFUSED, f"Its users could not be told: {error}") from error
         self._send_until += timedelta(seconds=self._config.notice)
         await self._sleep(self._config.notice)
+        # Much may have happened meanwhile, the end of this subtask included: the engine is asked again.
+        await self._begin_again()
 
     async def _switch_off(self) -> None:
         """Bring the server down before its system is replaced: no disk is touched while it runs."""
         try:
+            stopping_at = self._clock()
             await self._follow(await self._submit(TaskType.STOP_SERVER))
+            # The operation has begun in time; what the stop takes must not leave the server off and not reinstalled.
+            self._send_until += self._clock() - stopping_at
             seen = await self._endpoint.observe(self._command.handle)
         except DriverError as error:
             raise Failed(ResultCode.NOT_OFF, f"It is not known whether it is off: {error.reason}") from error
@@ -197,7 +183,7 @@ class Attempt:
         """Tell the server and follow it to the end."""
         try:
             ticket = await self._submit(self._command.task_type)
-        except Indeterminate as error:
+        except DriverError as error:
             return await self._resolve_doubt(error.reason)
         await self._line.report(
             Submitted(execution_id=self._command.execution_id, ordinal=self._command.ordinal, ticket=ticket)
@@ -205,26 +191,33 @@ class Attempt:
         return await self._follow(ticket)
 
     async def _submit(self, task_type: TaskType) -> str:
-        """Tell the server once; again only while the driver says that nothing was done."""
-        request = Request(
-            request_id=f"{self._command.execution_id}/{self._command.ordinal}/{self._sends}",
-            task_type=task_type,
-            handle=self._command.handle,
-            forced=self._command.enforcement,
-            boot_marker=self._boot_marker,
-        )
+        """Tell the server once; again only while the driver says that nothing was done.
+
+        Raises:
+            DriverError: it may have been done.
+        """
         while True:
             # A worker that was frozen and thawed comes to here too: it must not send what is no longer wanted.
             if self._clock() > min(self._send_until, self._settle_until):
                 raise Failed(ResultCode.MISSED, "The server could not be told in time.")
             try:
-                return await self._endpoint.submit(request)
+                return await self._endpoint.submit(self._request(task_type))
             except Retryable as error:
                 await self._wait_to_begin(error.retry_after_seconds, ResultCode.UNREACHABLE, error.reason)
             except Busy as error:
                 await self._wait_to_begin(1.0, ResultCode.CONFLICT, error.reason)
             except Permanent as error:
                 raise Failed(ResultCode.REFUSED, error.reason) from error
+            await self._begin_again()
+
+    def _request(self, task_type: TaskType) -> Request:
+        return Request(
+            request_id=f"{self._command.execution_id}/{self._command.ordinal}/{self._sends}/{task_type}",
+            task_type=task_type,
+            handle=self._command.handle,
+            forced=self._command.enforcement,
+            boot_marker=self._boot_marker,
+        )
 
     async def _follow(self, ticket: str) -> Evidence:
         """Ask after a ticket until it is done, has failed, or time is up."""
@@ -245,21 +238,34 @@ class Attempt:
 
     async def _resolve_doubt(self, reason: str) -> Evidence:
         """Find out by looking whether the server was told; tell it again only if it was not (promise 6)."""
-        doubt_until = self._clock() + timedelta(seconds=self._config.doubt)
+        doubt_until = self._doubt_until()
         pause_seconds = FIRST_POLL_SECONDS
         while True:
+            # The answer may be long on its way: it tells of the server as it was when it was asked after.
+            asked_at = self._clock()
             try:
                 seen = await self._endpoint.observe(self._command.handle)
             except DriverError:
                 seen = None
             if seen is not None:
-                evidence = _proof(self._command.task_type, self._boot_marker, seen)
+                evidence = proof(self._command.task_type, self._boot_marker, seen)
                 if evidence is not None:
                     return evidence
-                if not seen.busy and self._clock() >= doubt_until:
+                if is_idle(seen) and asked_at >= doubt_until:
                     return await self._send_again(seen, reason)
             await self._pause(pause_seconds)
             pause_seconds = min(pause_seconds * POLL_GROWTH, POLL_SECONDS_MAX)
+
+    def _doubt_until(self) -> datetime:
+        """Until when an order that may have been given can still show its effect."""
+        doubt_seconds = max(self._config.doubt, self._endpoint.capabilities.acts_within_seconds)
+        until = self._clock() + timedelta(seconds=doubt_seconds)
+        if self._command.enforcement and self._command.began_at is not None:
+            # The users may have been promised this time before the earlier worker stopped.
+            noticed_until = self._command.began_at + timedelta(seconds=self._config.notice)
+            self._send_until += timedelta(seconds=self._config.notice)
+            until = max(until, noticed_until)
+        return until
 
     async def _send_again(self, seen: Observation, reason: str) -> Evidence:
         """Send once more what is seen not to have happened; where that cannot be seen, say so and stop."""
@@ -295,22 +301,3 @@ class Attempt:
             result_code=result_code,
             result_message=result_message,
         )
-
-
-_WANTED: Mapping[TaskType, Power] = {TaskType.START_SERVER: Power.ON, TaskType.STOP_SERVER: Power.OFF}
-
-
-def _already_there(task_type: TaskType, seen: Observation) -> bool:
-    return not seen.busy and _WANTED.get(task_type) is seen.power
-
-
-def _proof(task_type: TaskType, boot_marker: str | None, seen: Observation) -> Evidence | None:
-    """What shows that the operation has happened, None if nothing does."""
-    if task_type in _WANTED:
-        return Evidence.POWER_SEEN if _already_there(task_type, seen) else None
-    if task_type is TaskType.REINSTALL_OS or seen.power is not Power.ON or seen.busy:
-        # A server that came up again may have been stopped and started by hand: that proves no reinstall.
-        return None
-    if None in (boot_marker, seen.boot_marker) or boot_marker == seen.boot_marker:
-        return None
-    return Evidence.BOOT_MARKER_CHANGED

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from itertools import islice
 from typing import Generic, TypeVar
 
 from fleetcron.domain import fleet
 from fleetcron.drivers.contract import Capabilities, Driver, Observation, Poll, Request
-from fleetcron.errors import DriverError, Indeterminate, Permanent, Retryable
+from fleetcron.errors import DriverError, Indeterminate, Retryable
 
 BULK_MAX = 1_000
 OBSERVE_SECONDS_MAX = 30.0
@@ -29,8 +30,9 @@ class Endpoint:
         self.name = endpoint.name
         self._driver = driver
         self._places = asyncio.Semaphore(endpoint.concurrency_max)
-        self._observations = _Bulk(driver.observe)
-        self._polls = _Bulk(driver.poll)
+        bulk_max = _bulk_max(driver)
+        self._observations = _Bulk(driver.observe, bulk_max)
+        self._polls = _Bulk(driver.poll, bulk_max)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -88,11 +90,21 @@ class Endpoint:
         await self._driver.aclose()
 
 
+def _bulk_max(driver: Driver) -> int:
+    try:
+        return min(driver.capabilities.bulk_max, BULK_MAX)
+    except Exception:  # noqa: BLE001  (one that breaks here breaks again where it ends a subtask, with its reason)
+        return 1
+
+
 class _Bulk(Generic[Told]):
     """Gathers single questions into bulk ones."""
 
-    def __init__(self, ask_all: Callable[[Sequence[str]], Awaitable[Mapping[str, Told | DriverError]]]) -> None:
+    def __init__(
+        self, ask_all: Callable[[Sequence[str]], Awaitable[Mapping[str, Told | DriverError]]], bulk_max: int
+    ) -> None:
         self._ask_all = ask_all
+        self._bulk_max = bulk_max
         self._waiting: dict[str, list[asyncio.Future[Told]]] = {}
         self._round: asyncio.Task[None] | None = None
 
@@ -106,24 +118,31 @@ class _Bulk(Generic[Told]):
     async def _rounds(self) -> None:
         # Let everybody who is ready to ask do so first: that is what makes the first round a bulk one.
         await asyncio.sleep(0)
-        while self._waiting:
-            keys = list(self._waiting)[:BULK_MAX]
-            asked = {key: self._waiting.pop(key) for key in keys}
-            told = await self._answers(keys)
-            for key, answers in asked.items():
-                said = told.get(key)
-                for answer in answers:
-                    _settle(answer, said if said is not None else Permanent("the driver did not answer for it"))
-        self._round = None
+        try:
+            while self._waiting:
+                keys = list(islice(self._waiting, self._bulk_max))
+                asked = {key: self._waiting.pop(key) for key in keys}
+                told = await self._answers(keys)
+                for key, answers in asked.items():
+                    said = told.get(key)
+                    for answer in answers:
+                        _settle(answer, said if said is not None else Retryable("the driver did not answer for it"))
+        finally:
+            self._round = None
 
     async def _answers(self, keys: Sequence[str]) -> Mapping[str, Told | DriverError]:
         try:
             async with asyncio.timeout(OBSERVE_SECONDS_MAX):
-                return await self._ask_all(keys)
+                return dict(await self._ask_all(keys))
         except DriverError as error:
             return dict.fromkeys(keys, error)
         except TimeoutError:
             return dict.fromkeys(keys, Retryable(f"no answer within {OBSERVE_SECONDS_MAX:.0f} s"))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return dict.fromkeys(keys, Retryable("the driver cancelled its own answer"))
         except Exception as error:  # noqa: BLE001  (a question changes nothing on the server, so it may be asked again)
             return dict.fromkeys(keys, Retryable(f"the driver failed: {error!r}"))
 

@@ -10,8 +10,9 @@ from datetime import datetime
 from fleetcron.dispatch.contract import Command, Settled, WorkerEnd
 from fleetcron.domain.execution import ResultCode, short
 from fleetcron.errors import Unavailable
-from fleetcron.worker.attempt import Attempt, AttemptConfig
+from fleetcron.worker.attempt import Attempt
 from fleetcron.worker.endpoint import Endpoint
+from fleetcron.worker.limits import AttemptConfig
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,9 @@ class Worker:
     async def _carry_out(self, command: Command) -> Settled:
         endpoint = self._endpoints.get(command.endpoint)
         if endpoint is None:
-            return self._end(command, ResultCode.NO_ENDPOINT, f"No endpoint {command.endpoint!r} is configured.")
+            # What an earlier worker had begun there may have been done, and there is nobody left to ask.
+            code = ResultCode.NO_ENDPOINT if command.began_at is None else ResultCode.UNKNOWN
+            return self._end(command, code, f"No endpoint {command.endpoint!r} is configured.")
         async with endpoint.place:
             return await Attempt(
                 command, endpoint, self._line, clock=self._clock, sleep=self._sleep, config=self._config

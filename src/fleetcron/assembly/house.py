@@ -69,7 +69,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"Welcome(url={self.url!r}, project_id={self.project_id!r})"
 
 
-class Service:
+class House:
     """Everything but the HTTP server: ``app`` answers calls, ``start`` lets the clock and the worker run.
 
     Raises:
@@ -129,7 +129,8 @@ class WorkerThread:
 
     def stop(self) -> None:
         """Drop what is under way and wait for the thread to end."""
-        self._loop.call_soon_threadsafe(self._cancel)
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._cancel)
         self._thread.join(STOP_SECONDS_MAX)
 
     def _cancel(self) -> None:
@@ -152,11 +153,11 @@ def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
     """Run the service until SIGINT or SIGTERM; ``announce`` is called once it answers.
 
     Raises:
-        BadSettings: as ``Service``, or the address cannot be listened on.
+        BadSettings: as ``House``, or the address cannot be listened on.
     """
     listener = _listen(settings)
     with listener:
-        service = Service(settings, clock=now)
+        service = House(settings, clock=now)
         welcome = _welcome(settings, service.established, service.tuning, listener)
         config = uvicorn.Config(
             service.app,
@@ -169,13 +170,14 @@ def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
             server_header=False,
             timeout_graceful_shutdown=int(STOP_SECONDS_MAX),
         )
-        # uvicorn stops on these and then raises them once more, which by default would end us before we have stopped.
+        server = _Server(config, lambda: announce(welcome))
+        # uvicorn stops on these, too, and then raises them once more, which by default would end us in the middle.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: None)
+            signal.signal(number, server.leave)
         service.start()
         _spare_the_collector()
         try:
-            _Server(config, lambda: announce(welcome)).run(sockets=[listener])
+            server.run(sockets=[listener])
         finally:
             service.stop()
 
@@ -207,6 +209,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._answering = answering
 
+    def leave(self, *_: object) -> None:
+        """Stop, as soon as it has started if that is still to come."""
+        self.should_exit = True
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
@@ -232,6 +238,9 @@ def _open_inventory(
     project_id = established.projects[0].project_id
     found = inventory.read(settings.fleet, project_id=project_id, now=clock())
     with database.transaction() as tx:
+        # The fleet belongs to the first region alone, whichever was the first before.
+        for project in established.projects[1:]:
+            fleet.replace_inventory(tx, project.project_id, [], [])
         fleet.replace_inventory(tx, project_id, found.servers, found.groups)
     return {endpoint.name: _open(endpoint, settings.data_dir, clock) for endpoint in found.endpoints}
 
