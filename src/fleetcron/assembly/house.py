@@ -215,8 +215,13 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if self.started:
+        if not self.started:
+            return
+        try:
             self._answering()
+        except BaseException:
+            await self.shutdown(sockets)
+            raise
 
 
 def _founding(settings: Settings, tuning: Tuning) -> Founding:
@@ -269,7 +274,9 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def _welcome(settings: Settings, established: Established, tuning: Tuning, listener: socket.socket) -> Welcome:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    # What listens on every address is reached on this machine by the loopback one.
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  (not bound here)
+    host = f"[{reached}]" if ":" in reached else reached
     return Welcome(
         url=f"http://{host}:{listener.getsockname()[1]}",
         data_dir=settings.data_dir,
