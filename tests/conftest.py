@@ -10,6 +10,8 @@ import pytest
 from builders import Clock, insert_projects
 from fleetcron.store.database import Database
 
+pytest_plugins = ["peers.plugin"]
+
 
 @pytest.fixture
 def clock() -> Clock:

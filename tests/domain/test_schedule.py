@@ -284,7 +284,7 @@ def test_a_rule_asked_about_an_instant_before_1970_answers_from_1970_on() -> Non
     ],
 )
 def test_a_cycle_says_which_field_it_misses(cycle: Cycle, field: str) -> None:
-    with pytest.raises(Invalid, match=f"is required when the cycle is {cycle}") as caught:
+    with pytest.raises(Invalid, match="is required for this kind of cycle") as caught:
         schedule_of(a_rule(cycle, **{field: None}), anchor=None)
     assert caught.value.field == field
 
