@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import burst, history
+from benchmarks import authentication, burst, history
 
 REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-MEASUREMENTS = {"history": history.measure, "burst": burst.measure}
+MEASUREMENTS = {"history": history.measure, "authentication": authentication.measure, "burst": burst.measure}
 
 
 def main(names: list[str]) -> None:

@@ -38,7 +38,7 @@ def measure(count: int = EXECUTIONS) -> str:
     """Measure and report."""
     with folder() as data_dir:
         with founded(data_dir) as database:
-            _fill(database, count)
+            fill(database, count)
         size_bytes = (data_dir / FILE_NAME).stat().st_size
         with serving(data_dir) as address:
             x_auth_token = token(address)
@@ -70,7 +70,8 @@ Starlette answering the same bytes from memory. Runs alternate; median (least to
 """
 
 
-def _fill(database: Database, count: int) -> None:
+def fill(database: Database, count: int) -> None:
+    """Write so many finished executions of one task."""
     rule = Rule(cycle=Cycle.DAILY, interval_days=1, at=BEGINNING.time(), zone="Asia/Shanghai")
     task = Task(
         task_id=TASK_ID,
@@ -173,8 +174,8 @@ def _beside_the_limit(address: str, x_auth_token: str, data_dir: Path) -> str:
             ours: list[float] = []
             most: list[float] = []
             for _ in range(ROUNDS):
-                ours.append(load(address + query, x_auth_token))
-                most.append(load(fixed + query, x_auth_token))
+                ours.append(load(address + query, {"X-Auth-Token": x_auth_token}))
+                most.append(load(fixed + query, {"X-Auth-Token": x_auth_token}))
             ratios = [a / b for a, b in zip(ours, most, strict=True)]
             rows.append(f"| {limit} | {spread(ours)} | {spread(most)} | **{spread(ratios, 2)}** | {promised} |")
     return "\n".join(rows)

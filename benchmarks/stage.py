@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from fleetcron.store.database import Database
 
 PROJECT_ID = "0123456789abcdef0123456789abcdef"
 PASSWORD = "bench-password"
+ACCESS_KEY, SECRET_KEY = "AKBENCH", "SKBENCH"
 START_SECONDS_MAX = 30
 # The server on one core and the load on another, where there are two.
 CORES = sorted(os.sched_getaffinity(0))
@@ -37,7 +38,14 @@ def folder() -> Iterator[Path]:
 @contextmanager
 def founded(data_dir: Path) -> Iterator[Database]:
     """The database of a new service that is not running: with its account and its project."""
-    service = House(Settings(data_dir=data_dir, admin_password=PASSWORD, project_id=PROJECT_ID), clock=now)
+    settings = Settings(
+        data_dir=data_dir,
+        admin_password=PASSWORD,
+        access_key=ACCESS_KEY,
+        secret_key=SECRET_KEY,
+        project_id=PROJECT_ID,
+    )
+    service = House(settings, clock=now)
     database = service.database
     try:
         yield database
@@ -89,10 +97,13 @@ def token(address: str) -> str:
     return httpx.post(f"{address}/v3/auth/tokens", json=body).raise_for_status().headers["X-Subject-Token"]
 
 
-def load(url: str, x_auth_token: str, *, seconds: int = 4, connections: int = 32) -> float:
+def load(url: str, headers: Mapping[str, str], *, seconds: int = 4, connections: int = 32) -> float:
     """Requests a second that wrk gets answered with 200; anything else ends the benchmark."""
     prefix = ["taskset", "-c", str(LOAD_CORE)] if len(CORES) > 1 else []
-    command = [*prefix, wrk(), "-t1", f"-c{connections}", f"-d{seconds}", "-H", f"X-Auth-Token: {x_auth_token}", url]
+    command = [*prefix, wrk(), "-t1", f"-c{connections}", f"-d{seconds}"]
+    for name, value in headers.items():
+        command += ["-H", f"{name}: {value}"]
+    command.append(url)
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"errors under load of {url}:\n{said}")

@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +69,12 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *, fleet: str = FLEET, environment: dict[str, str] | None = None) -> Iterator[Running]:
+def running(
+    folder: Path, *, fleet: str = FLEET, environment: dict[str, str] | None = None, arguments: Sequence[str] = ()
+) -> Iterator[Running]:
     """Start ``fleetcron serve`` on a free port, with everything that it writes in ``folder``, and end it again.
 
-    ``environment`` may say other things than the usual keys, password and project id.
+    ``environment`` may say other things than the usual keys, password and project id, and ``arguments`` more.
     """
     (folder / "fleet.toml").write_text(fleet)
     sign_in_file = folder / "sign-in.env"
@@ -84,7 +86,7 @@ def running(folder: Path, *, fleet: str = FLEET, environment: dict[str, str] | N
         "FLEETCRON_PROJECT_ID": PROJECT,
     }
     command = [sys.executable, "-m", "fleetcron", "serve", "--port", "0", "--data-dir", str(folder / "data")]
-    command += ["--fleet", str(folder / "fleet.toml"), "--sign-in-file", str(sign_in_file)]
+    command += ["--fleet", str(folder / "fleet.toml"), "--sign-in-file", str(sign_in_file), *arguments]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, env=own | usual | (environment or {}), stdout=log, stderr=log)
     try:

@@ -5,10 +5,12 @@
     FleetcronError
     ├── Invalid            a value that the caller gave cannot be used; names the field
     ├── Unauthenticated    who asks is not known
+    │   ├── BadSignature   signed without the secret, or changed on its way
     │   └── StaleToken     the token was good once: sign in again
     ├── Forbidden          who asks is known and may not; carries the reason
     ├── NotFound           the thing asked for is not there, or not to be seen
     ├── Conflict           the thing is in a state that does not allow it
+    ├── Throttled          too much was asked at once; the same again will do later
     ├── Unavailable        a part that we stand on does not answer now
     ├── BadSettings        the service cannot start as it is configured
     └── DriverError        a server could not be operated on
@@ -50,6 +52,10 @@ class StaleToken(Unauthenticated):
     """The token was good once and is over: expired or revoked."""
 
 
+class BadSignature(Unauthenticated):
+    """The request was signed by somebody without the key's secret, or changed on its way."""
+
+
 class Forbidden(FleetcronError):
     """Who asks is known and may not do this; ``reason`` says who, what and why."""
 
@@ -73,6 +79,14 @@ class Conflict(FleetcronError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Throttled(FleetcronError):
+    """Too much was asked at once; nothing was done, and the same again will do after ``retry_after_seconds``."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        super().__init__(f"too much was asked at once; again in {retry_after_seconds:.3f} s")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class Unavailable(FleetcronError):

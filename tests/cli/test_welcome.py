@@ -23,8 +23,9 @@ FIRST = Welcome(
     admin_password='it\'s $HOME `x` "y" #z',
     access_key="AK",
     secret_key="SK",
+    generated=("admin_password", "access_key", "secret_key"),
 )
-LATER = msgspec.structs.replace(FIRST, admin_password=None, access_key=None, secret_key=None)
+LATER = msgspec.structs.replace(FIRST, admin_password=None, access_key=None, secret_key=None, generated=())
 
 
 def sourced(file: Path, name: str) -> str:
@@ -43,6 +44,13 @@ def test_a_later_start_shows_no_secret() -> None:
     said = welcome_text(LATER, None)
     assert FIRST.url in said
     assert not any(word in said for word in ("Password", "key", "not shown again"))
+
+
+def test_what_was_given_is_not_said_back() -> None:
+    said = welcome_text(msgspec.structs.replace(FIRST, generated=("access_key",)), None)
+    assert FIRST.admin_password is not None
+    assert FIRST.admin_password not in said
+    assert "AK" in said
 
 
 def test_a_shell_reads_back_what_the_file_says(tmp_path: Path) -> None:

@@ -304,7 +304,7 @@ def test_a_user_name_is_given_once(access: Access, admin: Caller) -> None:
 
 
 def test_an_account_has_only_so_many_users(access: Access, admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fleetcron.control.access.USERS_MAX", 2)
+    monkeypatch.setattr("fleetcron.control.users.USERS_MAX", 2)
     a_user(access, admin, "bob")
     with pytest.raises(Conflict, match="2 users"):
         a_user(access, admin, "cy")
@@ -362,8 +362,10 @@ def test_the_last_administrator_stays(access: Access, database: Database, admin:
 
 def test_users_see_to_their_own_keys(access: Access, ada: Caller) -> None:
     key = a_key(access, ada)
-    assert access.list_access_keys(ada) == [key]
-    assert access.show_access_key(ada, key.access_key) == key
+    (listed,) = access.list_access_keys(ada)
+    assert listed.access_key == key.access_key
+    assert access.show_access_key(ada, key.access_key) == listed
+    assert key.secret_key not in listed.secret_key
     access.delete_access_key(ada, key.access_key)
     with pytest.raises(NotFound):
         access.show_access_key(ada, key.access_key)
@@ -371,7 +373,7 @@ def test_users_see_to_their_own_keys(access: Access, ada: Caller) -> None:
 
 def test_administrators_see_to_the_keys_of_others(access: Access, admin: Caller, ada: Caller) -> None:
     key = a_key(access, admin, ada.user_id)
-    assert access.list_access_keys(admin, ada.user_id) == [key]
+    assert [listed.access_key for listed in access.list_access_keys(admin, ada.user_id)] == [key.access_key]
     access.delete_access_key(admin, key.access_key)
     assert access.list_access_keys(ada) == []
 
@@ -381,3 +383,74 @@ def test_a_user_has_only_so_many_keys(access: Access, ada: Caller) -> None:
         a_key(access, ada)
     with pytest.raises(Conflict, match="access keys"):
         a_key(access, ada)
+
+
+def test_a_temporary_key_signs_with_its_security_token_until_its_end(access: Access, ada: Caller) -> None:
+    key = access.create_temporary_key(ada, 900, NOW)
+    secret_key, caller = access.signing_key(key.access_key, NOW, security_token=key.security_token)
+    assert secret_key == key.secret_key
+    assert caller == msgspec.structs.replace(ada, temporary=True)
+    for token in (None, "guessed"):
+        with pytest.raises(Unauthenticated, match="does not belong"):
+            access.signing_key(key.access_key, NOW, security_token=token)
+    with pytest.raises(Unauthenticated, match="expired"):
+        access.signing_key(key.access_key, NOW + timedelta(seconds=900), security_token=key.security_token)
+    assert access.list_access_keys(ada) == []
+
+
+def test_a_temporary_key_cannot_make_itself_last(access: Access, ada: Caller) -> None:
+    temporary = msgspec.structs.replace(ada, temporary=True)
+    with pytest.raises(Forbidden, match="temporary"):
+        access.create_temporary_key(temporary, 900, NOW)
+    with pytest.raises(Forbidden, match="temporary"):
+        a_key(access, temporary)
+
+
+@pytest.mark.parametrize("end", ["password", "key", "itself", "user"])
+def test_a_temporary_key_ends_with_what_it_may_have_been_made_with(
+    access: Access, admin: Caller, ada: Caller, end: str
+) -> None:
+    permanent = a_key(access, ada)
+    key = access.create_temporary_key(ada, 86_400, NOW)
+    access.signing_key(key.access_key, NOW, security_token=key.security_token)
+    match end:
+        case "password":
+            access.update_user(admin, ada.user_id, password="another one")
+        case "key":
+            access.delete_access_key(ada, permanent.access_key)
+        case "itself":
+            access.delete_access_key(ada, key.access_key)
+        case "user":
+            access.update_user(admin, ada.user_id, enabled=False)
+    with pytest.raises(Unauthenticated):
+        access.signing_key(key.access_key, NOW, security_token=key.security_token)
+
+
+def test_only_users_of_the_account_have_temporary_keys(access: Access) -> None:
+    with pytest.raises(NotFound):
+        access.create_temporary_key(MALLORY, 900, NOW)
+
+
+def test_a_token_is_exchanged_for_one_with_another_scope(access: Access, ada: Caller) -> None:
+    plain, there = access.exchange(signed_in(access, "ada", "ada's own"), ProjectScope(name="north"), NOW)
+    assert there.project is not None
+    assert access.caller_of_token(plain, NOW) == msgspec.structs.replace(ada, project_id="p-north")
+
+
+def test_a_project_is_shown_to_its_own_account(access: Access, ada: Caller) -> None:
+    assert access.show_project(ada, "p-north").name == "north"
+    for caller, project_id in ((ada, "nowhere"), (MALLORY, "p-north")):
+        with pytest.raises(NotFound):
+            access.show_project(caller, project_id)
+
+
+def test_users_may_ask_for_their_own_projects(access: Access, admin: Caller, ada: Caller) -> None:
+    for caller in (admin, ada):
+        assert [project.name for project in access.projects_of(caller, ada.user_id)] == ["north", "south"]
+    with pytest.raises(Forbidden):
+        access.projects_of(ada, admin.user_id)
+
+
+def test_an_account_is_found_by_its_name(access: Access, ada: Caller) -> None:
+    assert [account.name for account in access.domains(ada, "default")] == ["default"]
+    assert access.domains(ada, "other") == []

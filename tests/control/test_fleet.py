@@ -19,7 +19,7 @@ from fleetcron.errors import Forbidden, NotFound
 from fleetcron.store import executions, fleet, subtasks, tasks
 from fleetcron.store.database import Database
 
-ADA = Caller(user_id="u1", user_name="ada", account_id="default", administrator=False, project_id=None)
+ADA = Caller(user_id="u1", user_name="ada", account_id="default", administrator=True, project_id=None)
 MALLORY = Caller(user_id="u2", user_name="mallory", account_id="elsewhere", administrator=True, project_id=None)
 
 

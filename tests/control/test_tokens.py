@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -11,7 +11,7 @@ import pytest
 
 from fleetcron.control import tokens
 from fleetcron.domain.access import Account, Project, ProjectScope, User
-from fleetcron.errors import NotFound
+from fleetcron.errors import NotFound, StaleToken, Unauthenticated
 from fleetcron.store import access as store
 from fleetcron.store.database import Database, Transaction
 
@@ -73,3 +73,33 @@ def test_issuing_forgets_no_more_than_a_batch(tx: Transaction) -> None:
         tokens.issue(tx, ADA, HOME, None, NOW)
     tokens.issue(tx, ADA, HOME, None, NOW + 3 * tokens.LIFETIME)
     assert tx.execute("SELECT count(*) FROM tokens").fetchone() == (2,)
+
+
+def test_a_token_is_exchanged_for_another_scope_and_lives_no_longer(tx: Transaction) -> None:
+    plain, issued = tokens.issue(tx, ADA, HOME, None, NOW)
+    later = NOW + timedelta(hours=23)
+    other, there = tokens.exchange(tx, plain, ProjectScope(name="north"), later)
+    assert other != plain
+    assert there.project is not None
+    assert (there.project.name, there.issued_at, there.expires_at) == ("north", later, issued.expires_at)
+    assert tokens.signed_in(tx, "a", other, later) == there
+    assert tokens.signed_in(tx, "a", plain, later) == issued
+
+
+def test_what_is_no_good_is_not_exchanged(tx: Transaction) -> None:
+    plain, _ = tokens.issue(tx, ADA, HOME, None, NOW)
+    with pytest.raises(Unauthenticated):
+        tokens.exchange(tx, "guessed", None, NOW)
+    with pytest.raises(Unauthenticated):
+        tokens.exchange(tx, plain, ProjectScope(name="elsewhere"), NOW)
+    with pytest.raises(StaleToken):
+        tokens.exchange(tx, plain, None, NOW + tokens.LIFETIME)
+    store.update_user(tx, msgspec.structs.replace(ADA, enabled=False))
+    with pytest.raises(Unauthenticated):
+        tokens.exchange(tx, plain, None, NOW)
+
+
+def test_a_token_knows_the_regions_that_it_is_good_for(tx: Transaction) -> None:
+    store.insert_project(tx, Project(project_id="p2", account_id="a", name="south", created_at=NOW))
+    assert tokens.issue(tx, ADA, HOME, None, NOW)[1].regions == ("north", "south")
+    assert tokens.issue(tx, ADA, HOME, ProjectScope(name="south"), NOW)[1].regions == ("south",)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from keystoneauth1 import discover, session
-from keystoneauth1.exceptions import http
+from keystoneauth1.exceptions import catalog, http
 from keystoneauth1.identity import v3
 
 from running import Running
@@ -78,3 +78,21 @@ def test_a_token_may_be_ended(service: Running) -> None:
     assert admin.delete(f"{service.url}/v3/auth/tokens", headers={"X-Subject-Token": token}).status_code == 204
     with pytest.raises(http.Unauthorized):
         session.Session().get(f"{service.project_url}/schedule-task", headers={"X-Auth-Token": token})
+
+
+def test_the_identity_api_is_found_in_the_catalogue(service: Running) -> None:
+    client = signed_in(service, project_id=service.project_id)
+    where = {"service_type": "identity", "interface": "public"}
+    assert client.get_endpoint(**where, region_name="cn-north-4") == f"{service.url}/v3"
+    shown = client.get("/projects", endpoint_filter=where).json()["projects"]
+    assert [project["id"] for project in shown] == [service.project_id]
+    with pytest.raises(catalog.EndpointNotFound):
+        client.get_endpoint(**where, region_name="nowhere-1")
+
+
+def test_a_token_is_exchanged_for_one_of_a_project(service: Running) -> None:
+    first = signed_in(service, unscoped=True)
+    auth = v3.Token(auth_url=f"{service.url}/v3", token=first.get_token(), project_id=service.project_id)
+    client = session.Session(auth=auth)
+    assert client.get(f"{service.project_url}/schedule-task").status_code == 200
+    assert client.get_project_id() == service.project_id

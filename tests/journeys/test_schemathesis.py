@@ -40,6 +40,13 @@ TASK = {
     "scheduled_time": "03:00:00",
     "target_infos": [{"target_type": "SERVER_GROUP", "target_id": "lab"}],
 }
+ROLE = {
+    "role": {
+        "display_name": "players",
+        "type": "XA",
+        "policy": {"Version": "5.0", "Statement": [{"Effect": "Allow", "Action": ["workspace:*:*"]}]},
+    }
+}
 
 BOUNDED = settings(
     max_examples=EXAMPLES_MAX,
@@ -73,6 +80,8 @@ def known(service: Running, headers: dict[str, str]) -> dict[str, str]:
         user = client.post(f"{service.url}/v3/users", json={"user": {"name": "sue"}}).json()["user"]
         body = {"credential": {"user_id": user["id"]}}
         key = client.post(f"{service.url}/v3.0/OS-CREDENTIAL/credentials", json=body).json()["credential"]
+        group = client.post(f"{service.url}/v3/groups", json={"group": {"name": "players"}}).json()["group"]
+        role = client.post(f"{service.url}/v3.0/OS-ROLE/roles", json=ROLE).json()["role"]
     return {
         "task_id": task["id"],
         "execute_history_id": job["job_id"],
@@ -80,6 +89,9 @@ def known(service: Running, headers: dict[str, str]) -> dict[str, str]:
         "server_group_id": "lab",
         "user_id": user["id"],
         "access_key": key["access"],
+        "group_id": group["id"],
+        "role_id": role["id"],
+        "domain_id": "default",
     }
 
 

@@ -6,27 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from huaweicloudsdkcore.auth.credentials import BasicCredentials, GlobalCredentials
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException, SdkException
 from huaweicloudsdkcore.region.region import Region
-from huaweicloudsdkiam.v3 import (
-    CreateCredentialOption,
-    CreatePermanentAccessKeyRequest,
-    CreatePermanentAccessKeyRequestBody,
-    DeletePermanentAccessKeyRequest,
-    IamClient,
-    KeystoneCreateUserOption,
-    KeystoneCreateUserRequest,
-    KeystoneCreateUserRequestBody,
-    KeystoneDeleteUserRequest,
-    KeystoneListProjectsRequest,
-    KeystoneListUsersRequest,
-    KeystoneShowUserRequest,
-    KeystoneUpdateUserByAdminRequest,
-    KeystoneUpdateUserByAdminRequestBody,
-    KeystoneUpdateUserOption,
-    ListPermanentAccessKeysRequest,
-)
 from huaweicloudsdkworkspaceapp.v1 import (
     BatchDeleteScheduleTaskReq,
     BatchDeleteScheduleTaskRequest,
@@ -70,12 +52,6 @@ Client = Any
 def client(service: Running) -> Client:
     credentials = BasicCredentials(service.access_key, service.secret_key, service.project_id)
     return WorkspaceAppClient.new_builder().with_credentials(credentials).with_endpoint(service.url).build()
-
-
-@pytest.fixture
-def iam(service: Running) -> Client:
-    credentials = GlobalCredentials(service.access_key, service.secret_key).with_iam_endpoint(service.url)
-    return IamClient.new_builder().with_credentials(credentials).with_endpoint(service.url).build()
 
 
 def daily(**said: object) -> UpdateScheduleTaskReq:
@@ -308,53 +284,3 @@ def test_servers_are_reinstalled_and_their_jobs_followed(client: Client) -> None
     known, unknown = client.batch_reinstall_server(BatchReinstallServerRequest(body=batch)).items
     assert eventually(lambda: outcome(known.job_id)) == "SUCCESS"
     assert (unknown.job_id, unknown.error_code) == (None, "WKS.00211902")
-
-
-def test_projects_are_listed_by_the_identity_sdk(iam: Client, service: Running) -> None:
-    projects = iam.keystone_list_projects(KeystoneListProjectsRequest()).projects
-    assert [(one.id, one.name) for one in projects] == [(service.project_id, "cn-north-4")]
-    assert iam.keystone_list_projects(KeystoneListProjectsRequest(name="nowhere-1")).projects == []
-
-
-def test_a_user_comes_works_and_goes(iam: Client, service: Running) -> None:
-    option = KeystoneCreateUserOption(name="carol", domain_id="default", password="carols password", description="ops")
-    body = KeystoneCreateUserRequestBody(user=option)
-    user = iam.keystone_create_user(KeystoneCreateUserRequest(body=body)).user
-    assert (user.name, user.enabled, user.domain_id) == ("carol", True, "default")
-    assert [one.id for one in iam.keystone_list_users(KeystoneListUsersRequest(name="carol")).users] == [user.id]
-    assert iam.keystone_show_user(KeystoneShowUserRequest(user.id)).user.name == "carol"
-    error = refused(iam.keystone_create_user, KeystoneCreateUserRequest(body=body))
-    assert error.status_code == 409
-
-    option = CreateCredentialOption(user_id=user.id, description="for tests")
-    made = iam.create_permanent_access_key(
-        CreatePermanentAccessKeyRequest(body=CreatePermanentAccessKeyRequestBody(credential=option))
-    ).credential
-    listed = iam.list_permanent_access_keys(ListPermanentAccessKeysRequest(user_id=user.id)).credentials
-    assert [(one.access, one.status) for one in listed] == [(made.access, "active")]
-
-    credentials = BasicCredentials(made.access, made.secret, service.project_id)
-    hers = WorkspaceAppClient.new_builder().with_credentials(credentials).with_endpoint(service.url).build()
-    assert hers.list_servers(ListServersRequest()).count == 3
-
-    changes = KeystoneUpdateUserByAdminRequestBody(user=KeystoneUpdateUserOption(enabled=False))
-    assert iam.keystone_update_user_by_admin(KeystoneUpdateUserByAdminRequest(user.id, changes)).user.enabled is False
-    assert refused(hers.list_servers, ListServersRequest()).status_code == 401
-
-    iam.delete_permanent_access_key(DeletePermanentAccessKeyRequest(access_key=made.access))
-    iam.keystone_delete_user(KeystoneDeleteUserRequest(user_id=user.id))
-    assert refused(iam.keystone_show_user, KeystoneShowUserRequest(user.id)).status_code == 404
-
-
-def test_a_user_who_is_no_administrator_manages_nobody(iam: Client, service: Running) -> None:
-    option = KeystoneCreateUserOption(name="dave", domain_id="default", password="daves password")
-    user = iam.keystone_create_user(KeystoneCreateUserRequest(body=KeystoneCreateUserRequestBody(user=option))).user
-    key = CreatePermanentAccessKeyRequestBody(credential=CreateCredentialOption(user_id=user.id))
-    made = iam.create_permanent_access_key(CreatePermanentAccessKeyRequest(body=key)).credential
-    credentials = GlobalCredentials(made.access, made.secret, "default").with_iam_endpoint(service.url)
-    his = IamClient.new_builder().with_credentials(credentials).with_endpoint(service.url).build()
-    error = refused(his.keystone_list_users, KeystoneListUsersRequest())
-    assert error.status_code == 403
-    assert "dave" in error.error_msg
-    own = his.list_permanent_access_keys(ListPermanentAccessKeysRequest()).credentials
-    assert [one.access for one in own] == [made.access]

@@ -127,7 +127,7 @@ def keystone_peer(folder: Path) -> Iterator[Keystone]:
 
     It answers when the block begins; it and its children are gone when the block ends.
     """
-    programs = _environment() / "bin"
+    programs = environment_of(LOCK) / "bin"
     folder = folder.resolve()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/v3"
@@ -151,14 +151,14 @@ def end(process: subprocess.Popen[bytes], *, grace_seconds: float = STOP_SECONDS
     process.wait(grace_seconds)
 
 
-def _environment() -> Path:
-    """The environment that the lock describes, made if it is not there.
+def environment_of(lock: Path) -> Path:
+    """The environment that a lock describes, made if it is not there; its programs are in ``bin``.
 
     Whoever else wants it at this moment, in another process too, waits until it is whole; what a killed maker left
     half done is made anew.
     """
-    digest = hashlib.sha256(LOCK.read_bytes() + f"{sys.version}{sys.base_prefix}".encode()).hexdigest()[:16]
-    environment = ROOT / ".tools" / f"keystone-{digest}"
+    digest = hashlib.sha256(lock.read_bytes() + f"{sys.version}{sys.base_prefix}".encode()).hexdigest()[:16]
+    environment = ROOT / ".tools" / f"{lock.stem}-{digest}"
     # Written last: an environment without it is not whole. It cannot be made elsewhere and moved, for its programs
     # name their interpreter by its full path.
     whole = environment / "whole"
@@ -170,18 +170,18 @@ def _environment() -> Path:
         if not whole.exists():
             if environment.exists():
                 shutil.rmtree(environment)
-            _make(environment, making.fileno())
+            _make(environment, lock, making.fileno())
             whole.touch()
     return environment
 
 
-def _make(environment: Path, lock: int) -> None:
+def _make(environment: Path, lock: Path, making: int) -> None:
     uv = _run([sys.executable, str(ROOT / "scripts" / "bootstrap.py")], seconds=MAKE_SECONDS_MAX).strip()
     python = str(environment / "bin" / "python")
-    _run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)], held=(lock,))
+    _run([uv, "venv", "--quiet", "--python", sys.executable, str(environment)], held=(making,))
     # Without compiled code each of the commands below takes twice as long, every time.
     install = [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", "--no-build", "--compile-bytecode"]
-    _run([*install, str(LOCK)], seconds=MAKE_SECONDS_MAX, held=(lock,))
+    _run([*install, str(lock)], seconds=MAKE_SECONDS_MAX, held=(making,))
 
 
 def _found(programs: Path, folder: Path, url: str) -> None:

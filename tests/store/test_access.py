@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fleetcron.domain.access import AccessKey, Account, Caller, Project, Token, User
+from fleetcron.domain.access import AccessKey, Account, Caller, Project, Signer, Token, User
 from fleetcron.store import access as store
 from fleetcron.store.database import Database, Transaction
 
@@ -39,6 +39,13 @@ def a_token(digest: str = "digest", *, expires_at: datetime = NOW + HOUR, projec
 A_KEY = AccessKey(
     access_key="AK", secret_key="a secret", user_id="id-of-ada", description=None, enabled=True, created_at=NOW
 )
+
+
+def a_temporary_key(access_key: str, *, expires_at: datetime = NOW + HOUR) -> AccessKey:
+    digest = f"digest of {access_key}"
+    return msgspec.structs.replace(A_KEY, access_key=access_key, security_token_digest=digest, expires_at=expires_at)
+
+
 A_PROJECT = Project(project_id="p1", account_id="default", name="north", created_at=NOW)
 ADA = Caller(user_id="id-of-ada", user_name="ada", account_id="default", administrator=False, project_id=None)
 
@@ -148,7 +155,34 @@ def test_a_token_leads_to_its_caller_and_its_end(tx: Transaction) -> None:
 
 def test_a_key_leads_to_its_caller_and_secret(tx: Transaction) -> None:
     store.insert_access_key(tx, A_KEY)
-    assert store.find_signer(tx, "AK") == (ADA, "a secret")
+    assert store.find_signer(tx, "AK") == Signer(
+        caller=ADA, secret_key="a secret", security_token_digest=None, expires_at=None
+    )
+
+
+def test_a_temporary_key_is_known_by_its_end_and_is_no_permanent_one(tx: Transaction) -> None:
+    store.insert_access_key(tx, A_KEY)
+    key = a_temporary_key("TEMP")
+    store.insert_access_key(tx, key)
+    assert store.find_access_key(tx, "TEMP") == key
+    signer = store.find_signer(tx, "TEMP")
+    assert signer is not None
+    assert signer.caller == msgspec.structs.replace(ADA, temporary=True)
+    assert (signer.security_token_digest, signer.expires_at) == ("digest of TEMP", NOW + HOUR)
+    assert store.list_access_keys(tx, "id-of-ada") == [A_KEY]
+    assert [store.count_temporary_keys(tx, "id-of-ada", at) for at in (NOW, NOW + HOUR)] == [1, 0]
+
+
+def test_only_temporary_keys_are_purged_and_revoked(tx: Transaction) -> None:
+    store.insert_access_key(tx, A_KEY)
+    for number in range(3):
+        store.insert_access_key(tx, a_temporary_key(f"TEMP{number}", expires_at=NOW + number * HOUR))
+    assert store.purge_temporary_keys(tx, NOW + 9 * HOUR, 1) == 1
+    assert store.find_access_key(tx, "TEMP0") is None, "the oldest goes first"
+    assert store.purge_temporary_keys(tx, NOW + HOUR, 9) == 0, "its very end is not before it"
+    store.revoke_temporary_keys(tx, "id-of-ada")
+    assert [store.find_access_key(tx, f"TEMP{number}") for number in range(3)] == [None] * 3
+    assert store.find_access_key(tx, "AK") == A_KEY
 
 
 def test_a_disabled_user_leads_nowhere(tx: Transaction) -> None:

@@ -18,7 +18,8 @@ import pytest
 from fleetcron.assembly.house import House
 from fleetcron.store import database as database_module
 from fleetcron.store.database import FILE_NAME
-from fleetcron.web.app import BODY_BYTES_MAX, DEEDS
+from fleetcron.web.app import DEEDS
+from fleetcron.web.door import BODY_BYTES_MAX
 from fleetcron.wire.operations import OPERATIONS
 
 JSON = {"Content-Type": "application/json"}

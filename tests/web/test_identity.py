@@ -211,3 +211,61 @@ def test_a_new_password_ends_the_tokens_of_the_old_one(
     refused(ada.get("/v3/auth/projects"), 401)
     refused(root.post(TOKENS, json=by_password("ada", "ada's own")), 401)
     said(root.post(TOKENS, json=by_password("ada", "another one")), 201)
+
+
+def test_a_token_carries_where_the_identity_api_is(root: httpx.Client, password: str, address: str) -> None:
+    body = by_password("admin", password, project={"name": "south"})
+    (service,) = said(root.post(TOKENS, json=body), 201)["token"]["catalog"]
+    assert service["type"] == "identity"
+    assert [(one["region"], one["url"]) for one in service["endpoints"]] == [("south", f"{address}/v3")]
+    assert said(root.post(TOKENS, params={"nocatalog": ""}, json=body), 201)["token"]["catalog"] == []
+
+
+def by_token(token: str, **scope: object) -> dict[str, Any]:
+    identity = {"methods": ["token"], "token": {"id": token}}
+    return {"auth": {"identity": identity, **({"scope": scope} if scope else {})}}
+
+
+def test_a_token_is_exchanged_for_one_of_another_scope(root: httpx.Client, password: str) -> None:
+    first = root.post(TOKENS, json=by_password("admin", password))
+    second = root.post(TOKENS, json=by_token(first.headers["X-Subject-Token"], project={"name": "south"}))
+    token = said(second, 201)["token"]
+    assert (token["project"]["name"], token["expires_at"]) == ("south", first.json()["token"]["expires_at"])
+    subject = {"X-Subject-Token": second.headers["X-Subject-Token"]}
+    assert said(root.get(TOKENS, headers=subject))["token"]["project"] == token["project"]
+    refused(root.post(TOKENS, json=by_token("guessed")), 401)
+    refused(root.post(TOKENS, json=by_token(first.headers["X-Subject-Token"], project={"name": "west"})), 401)
+
+
+def test_projects_and_domains_are_shown_one_by_one(
+    root: httpx.Client, ada: httpx.Client, user: dict[str, Any], project_id: str
+) -> None:
+    for client in (root, ada):
+        assert said(client.get(f"/v3/projects/{project_id}"))["project"]["name"] == "north"
+        assert len(said(client.get(f"/v3/users/{user['id']}/projects"))["projects"]) == 2
+        assert [one["id"] for one in said(client.get("/v3/domains"))["domains"]] == ["default"]
+        assert said(client.get("/v3/domains", params={"name": "other"}))["domains"] == []
+        assert said(client.get("/v3/domains/default"))["domain"]["name"] == "default"
+        for path in ("/v3/projects/nowhere", "/v3/domains/other"):
+            refused(client.get(path), 404)
+    (admin,) = said(root.get(USERS, params={"name": "admin"}))["users"]
+    refused(ada.get(f"/v3/users/{admin['id']}/projects"), 403)
+
+
+TEMPORARY = "/v3.0/OS-CREDENTIAL/securitytokens"
+
+
+def a_temporary(**token: object) -> dict[str, Any]:
+    return {"auth": {"identity": {"methods": ["token"], "token": token}}}
+
+
+def test_a_temporary_key_is_given_to_its_user(root: httpx.Client, ada: httpx.Client) -> None:
+    own = ada.headers["X-Auth-Token"]
+    for body in (a_temporary(), a_temporary(duration_seconds=86400), a_temporary(id=own)):
+        made = said(ada.post(TEMPORARY, json=body), 201)["credential"]
+        assert set(made) == {"access", "secret", "securitytoken", "expires_at"}
+        assert made["access"] not in {key["access"] for key in said(ada.get(KEYS))["credentials"]}
+    refused(root.get(f"{KEYS}/nothing"), 404)
+    assert "auth.identity.token.id" in refused(root.post(TEMPORARY, json=a_temporary(id=own)), 400)
+    refused(ada.post(TEMPORARY, json=a_temporary(id="guessed")), 401)
+    assert "duration_seconds" in refused(ada.post(TEMPORARY, json=a_temporary(duration_seconds=1)), 400)

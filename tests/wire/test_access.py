@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from fleetcron.domain.access import Account, Project
-from fleetcron.wire.access import OPERATIONS, VersionAnswer, say_domains, say_projects, say_version
+from fleetcron.wire.access import OPERATIONS, VersionAnswer, say_domains, say_project, say_projects, say_version
 from fleetcron.wire.operation import Dialect, Operation
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -41,6 +41,12 @@ def test_the_sdk_finds_the_account() -> None:
     said = json.loads(msgspec.json.encode(say_domains([HOME], BASE)))
     (domain,) = iam.IamClient()._deserialize(said, iam.KeystoneListAuthDomainsResponse).domains
     assert (domain.id, domain.name, domain.enabled) == ("a", "home", True)
+
+
+def test_the_sdk_reads_one_project() -> None:
+    said = json.loads(msgspec.json.encode({"project": say_project(NORTH, BASE)}))
+    project = iam.IamClient()._deserialize(said, iam.KeystoneShowProjectResponse).project
+    assert (project.id, project.name, project.links._self) == ("p", "north", f"{BASE}/v3/projects/p")
 
 
 def test_what_is_not_there_is_an_empty_list() -> None:

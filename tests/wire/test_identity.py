@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from fleetcron.wire.identity import Confidential, say_instant, say_links
+from fleetcron.wire.identity import Confidential, operation, say_instant, say_links
+from fleetcron.wire.operation import Dialect
 
 
 class Diary(Confidential, frozen=True, kw_only=True):
@@ -36,3 +37,13 @@ def test_links_lead_to_no_further_page() -> None:
         "next": None,
         "previous": None,
     }
+
+
+def test_an_error_of_the_identity_api_has_its_status_for_a_code() -> None:
+    row = operation("KeystoneNod", "GET", "/v3/nod", "Nod", tag="Gestures")
+    assert (row.id, row.method, row.path, row.summary, row.tag) == (
+        "KeystoneNod", "GET", "/v3/nod", "Nod", "Gestures",
+    )  # fmt: skip
+    assert row.dialect is Dialect.IDENTITY
+    assert {code for status, code in row.faults.items() if code != str(status)} == set()
+    assert operation("KeystoneNod", "GET", "/v3/nod", "Nod").tag == "Sign-in"

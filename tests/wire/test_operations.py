@@ -29,7 +29,7 @@ EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: op
 
 
 def test_the_nine_operations_are_as_published() -> None:
-    table = [(row.id, row.method, row.path, row.action) for row in TASK_OPERATIONS]
+    table = [(row.id, row.method, row.path, row.permission) for row in TASK_OPERATIONS]
     assert table == [
         (id_, method, "/v1/{project_id}" + path, "workspace:scheduledTasks:" + action)
         for id_, method, path, action in PUBLISHED

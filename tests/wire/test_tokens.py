@@ -22,7 +22,7 @@ from fleetcron.domain.access import (
 )
 from fleetcron.errors import Invalid
 from fleetcron.wire.fields import read_body
-from fleetcron.wire.tokens import SignIn, say_token
+from fleetcron.wire.tokens import PasswordMethod, PasswordUser, SignIn, TokenMethod, TokenQuery, say_token
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ABSENT = object()
@@ -36,6 +36,17 @@ def a_body(scope: object = ABSENT, methods: object = ("password",), **user: obje
     if scope is not ABSENT:
         auth["scope"] = scope
     return json.dumps({"auth": auth}).encode()
+
+
+def by_token(token: object) -> bytes:
+    identity = {"methods": ["token"]} if token is ABSENT else {"methods": ["token"], "token": token}
+    return json.dumps({"auth": {"identity": identity, "scope": {"project": {"id": "p"}}}}).encode()
+
+
+def user_of(body: SignIn) -> PasswordUser:
+    method = body.method()
+    assert isinstance(method, PasswordMethod)
+    return method.user
 
 
 @pytest.mark.parametrize(
@@ -55,7 +66,8 @@ def a_body(scope: object = ABSENT, methods: object = ("password",), **user: obje
 def test_a_scope_is_read_in_every_form(said: object, scope: Scope | None) -> None:
     body = read_body(a_body(said), SignIn)
     assert body.scope() == scope
-    assert (body.user().name, body.user().password, body.user().domain.name) == ("ada", "hush hush", "home")
+    user = user_of(body)
+    assert (user.name, user.password, user.domain.name) == ("ada", "hush hush", "home")
 
 
 @pytest.mark.parametrize(
@@ -68,6 +80,11 @@ def test_a_scope_is_read_in_every_form(said: object, scope: Scope | None) -> Non
         (a_body(methods=[]), "auth.identity.methods"),
         (a_body(methods=["totp"]), "auth.identity.methods[0]"),
         (a_body(methods=["password", "totp"]), "auth.identity.methods[1]"),
+        (a_body(methods=["password", "token"]), "auth.identity.methods"),
+        (a_body(methods=["token"]), "auth.identity"),
+        (by_token(ABSENT), "auth.identity"),
+        (by_token({}), "auth.identity.token.id"),
+        (by_token({"id": ""}), "auth.identity.token.id"),
         (a_body(name=ABSENT), "auth.identity.password.user.name"),
         (a_body(name=7), "auth.identity.password.user.name"),
         (a_body(password=ABSENT), "auth.identity.password.user.password"),
@@ -90,7 +107,17 @@ def test_what_is_wrong_with_a_body_is_named(body: bytes, field: str) -> None:
 
 def test_no_password_shows_in_a_repr() -> None:
     body = read_body(a_body(), SignIn)
-    for part in (body, body.auth, body.auth.identity, body.auth.identity.password, body.user()):
+    for part in (body, body.auth, body.auth.identity, body.auth.identity.password, user_of(body)):
+        assert "hush" not in repr(part)
+
+
+def test_a_token_is_read_and_shows_in_no_repr() -> None:
+    body = read_body(by_token({"id": "hush hush"}), SignIn)
+    method = body.method()
+    assert isinstance(method, TokenMethod)
+    assert method.id == "hush hush"
+    assert body.scope() == ProjectScope(project_id="p")
+    for part in (body, body.auth, body.auth.identity, method):
         assert "hush" not in repr(part)
 
 
@@ -106,11 +133,18 @@ def signed_in(project: Project | None = None, *, administrator: bool = False) ->
         created_at=NOW,
     )
     home = Account(account_id="a", name="home", created_at=NOW)
-    return SignedIn(user=ada, account=home, project=project, issued_at=NOW, expires_at=NOW + timedelta(hours=24))
+    return SignedIn(
+        user=ada,
+        account=home,
+        project=project,
+        regions=("north", "south"),
+        issued_at=NOW,
+        expires_at=NOW + timedelta(hours=24),
+    )
 
 
 def as_keystone_reads(signed: SignedIn) -> AccessInfoV3:
-    body = msgspec.json.encode(say_token(signed))
+    body = msgspec.json.encode(say_token(signed, "http://fleet", TokenQuery()))
     assert b"a hash" not in body
     return AccessInfoV3(body=json.loads(body), auth_token="text")
 
@@ -133,3 +167,15 @@ def test_keystones_client_reads_an_accounts_token() -> None:
     assert read.domain_scoped
     assert not read.project_scoped
     assert read.role_names == ["te_admin"]
+
+
+def test_keystones_client_finds_the_identity_api_in_every_region() -> None:
+    catalog = as_keystone_reads(signed_in()).service_catalog
+    for region in ("north", "south"):
+        assert catalog.url_for(service_type="identity", interface="public", region_name=region) == "http://fleet/v3"
+    assert catalog.get_endpoints_data(service_type="identity", region_name="west") == {"identity": []}
+
+
+@pytest.mark.parametrize("value", ["", "any", "1"])
+def test_the_catalogue_is_left_out_where_nobody_wants_it(value: str) -> None:
+    assert say_token(signed_in(), "http://fleet", TokenQuery(nocatalog=value))["token"]["catalog"] == []

@@ -11,15 +11,17 @@ import msgspec
 import pytest
 from huaweicloudsdkcore.utils.http_utils import sanitize_for_serialization
 
-from fleetcron.domain.access import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, AccessKey, User
+from fleetcron.domain.access import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, AccessKey, TemporaryKey, User
 from fleetcron.errors import Invalid
 from fleetcron.wire.fields import read_body
 from fleetcron.wire.users import (
     CreateCredential,
+    CreateTemporaryCredential,
     CreateUser,
     UpdateUser,
     say_credential,
     say_new_credential,
+    say_temporary_credential,
     say_user,
     say_users,
 )
@@ -140,3 +142,42 @@ def test_later_the_secret_is_not_said_again() -> None:
     (key,) = as_sdk_reads(answer, iam.ListPermanentAccessKeysResponse).credentials
     assert (key.access, key.status, key.description) == ("AK", "inactive", "")
     assert b"secret" not in msgspec.json.encode(answer)
+
+
+def a_temporary(identity: dict[str, Any]) -> CreateTemporaryCredential:
+    return read_body(json.dumps({"auth": {"identity": identity}}).encode(), CreateTemporaryCredential)
+
+
+def test_the_sdk_asks_for_a_temporary_key() -> None:
+    token = iam.IdentityToken(id="a token", duration_seconds=3600)
+    auth = iam.TokenAuth(identity=iam.TokenAuthIdentity(methods=["token"], token=token))
+    said = sanitize_for_serialization(iam.CreateTemporaryAccessKeyByTokenRequestBody(auth=auth))
+    asked = read_body(json.dumps(said).encode(), CreateTemporaryCredential).auth.identity.token
+    assert (asked.id, asked.duration_seconds) == ("a token", 3600)
+    assert "a token" not in repr(asked)
+    assert a_temporary({"methods": ["token"]}).auth.identity.token.duration_seconds == 900
+
+
+@pytest.mark.parametrize(
+    ("identity", "field"),
+    [
+        ({}, "auth.identity.methods"),
+        ({"methods": ["assume_role"]}, "auth.identity.methods[0]"),
+        ({"methods": ["token"], "token": {"duration_seconds": 899}}, "auth.identity.token.duration_seconds"),
+        ({"methods": ["token"], "token": {"duration_seconds": 86401}}, "auth.identity.token.duration_seconds"),
+        ({"methods": ["token"], "token": {"duration_seconds": "900"}}, "auth.identity.token.duration_seconds"),
+        ({"methods": ["token"], "policy": {"Version": "1.1", "Statement": []}}, "auth.identity.policy"),
+    ],
+)
+def test_a_temporary_key_that_cannot_be_given_is_refused_by_name(identity: dict[str, Any], field: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        a_temporary(identity)
+    assert refusal.value.field == field
+
+
+def test_the_sdk_reads_a_temporary_key() -> None:
+    key = TemporaryKey(access_key="AK", secret_key="a secret", security_token="a token", expires_at=NOW)
+    said = json.loads(msgspec.json.encode(say_temporary_credential(key)))
+    read = iam.IamClient()._deserialize(said, iam.CreateTemporaryAccessKeyByTokenResponse).credential
+    assert (read.access, read.secret, read.securitytoken) == ("AK", "a secret", "a token")
+    assert read.expires_at == "2026-03-01T12:00:00.000000Z"

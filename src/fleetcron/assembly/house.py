@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import logging
 import signal
@@ -17,16 +16,22 @@ from pathlib import Path
 import msgspec
 import uuid_utils
 import uvicorn
-import uvloop
 from starlette.types import ASGIApp
 
 from fleetcron.assembly import inventory
 from fleetcron.assembly.settings import Settings, Tuning, read_tuning
+from fleetcron.assembly.threads import WorkerThread
+from fleetcron.assembly.tls import tls_context
 from fleetcron.control.access import Access
+from fleetcron.control.audit import Audit
 from fleetcron.control.fleet import Fleet
 from fleetcron.control.founding import ACCOUNT, ADMINISTRATOR, Established, Founding
+from fleetcron.control.groups import Groups
 from fleetcron.control.history import History
+from fleetcron.control.policies import Policies
 from fleetcron.control.tasks import Tasks
+from fleetcron.control.throttle import Keys, Requests, SignIns
+from fleetcron.control.visitors import Visitors
 from fleetcron.dispatch.local import LocalLine
 from fleetcron.domain import fleet as nouns
 from fleetcron.drivers.registry import open_driver
@@ -36,10 +41,15 @@ from fleetcron.engine.recorder import Recorder
 from fleetcron.engine.scheduler import Scheduler
 from fleetcron.engine.sweeper import Sweeper
 from fleetcron.errors import BadSettings
+from fleetcron.identity.contract import KeystoneConfig
+from fleetcron.identity.registry import open_identity
 from fleetcron.store import fleet
 from fleetcron.store.database import Database
+from fleetcron.store.vault import open_vault
 from fleetcron.web.app import build
+from fleetcron.web.authentication import Gate
 from fleetcron.web.call import Ground
+from fleetcron.web.reception import Reception
 from fleetcron.wire.executions import record_of
 from fleetcron.worker.endpoint import Endpoint
 from fleetcron.worker.worker import Worker
@@ -52,7 +62,10 @@ GARBAGE_OBJECTS = 50_000
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What whoever started the service is told. A secret is None where it is not known: it was told before."""
+    """What whoever started the service is told. A secret is None where it is not known: it was told before.
+
+    ``generated`` names the fields that this start has made: it is the one chance to show them.
+    """
 
     url: str
     data_dir: Path
@@ -63,6 +76,7 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True):
     admin_password: str | None
     access_key: str | None
     secret_key: str | None
+    generated: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Without secrets: a repr ends in logs."""
@@ -81,12 +95,16 @@ class House:
         self.tuning = tuning
         self.database = Database(settings.data_dir)
         try:
-            access = Access(self.database)
+            access = Access(self.database, vault=open_vault(self.database, settings.secret_keys))
+            reception = _reception(self.database, tuning.identity)
             self.established = access.establish(clock(), _founding(settings, tuning))
             endpoints = _open_inventory(self.database, settings, self.established, clock)
         except BaseException:
             self.database.close()
             raise
+        audit = Audit(self.database, tuning.audit_days)
+        self._audit = audit
+        self._clock = clock
         line = LocalLine()
         self._loop = _loop(self.database, line, tuning, clock)
         self._worker = WorkerThread(Worker(line, endpoints, clock=clock, config=tuning.attempts))
@@ -96,13 +114,24 @@ class House:
             history=History(self.database),
             fleet=Fleet(self.database, late_limits=tuning.late_limits, new_id=new_id, wake=line.wake),
             access=access,
+            groups=Groups(self.database),
+            policies=Policies(self.database),
+            audit=audit,
+            sign_ins=SignIns(),
             clock=clock,
             default_zone=tuning.default_zone,
         )
-        self.app: ASGIApp = build(ground, version=version("fleetcron"))
+        gate = Gate(
+            access,
+            keys=Keys(),
+            requests=Requests(tuning.limits),
+            reception=reception,
+        )
+        self.app: ASGIApp = build(ground, gate, version=version("fleetcron"))
 
     def start(self) -> None:
         """Let fires become executions, and executions act."""
+        self._audit.start(self._clock)
         self._worker.start()
         self._engine.start()
 
@@ -111,42 +140,8 @@ class House:
         self._loop.stop()
         self._engine.join(STOP_SECONDS_MAX)
         self._worker.stop()
+        self._audit.stop()
         self.database.close()
-
-
-class WorkerThread:
-    """The worker with an event loop of its own, so that no driver can hold up the answers to people."""
-
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        self._loop = uvloop.new_event_loop()
-        self._task: asyncio.Task[None] | None = None
-        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
-
-    def start(self) -> None:
-        """Let the worker run."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Drop what is under way and wait for the thread to end."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._cancel)
-        self._thread.join(STOP_SECONDS_MAX)
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            try:
-                runner.run(self._until_cancelled())
-            except asyncio.CancelledError:
-                log.debug("the worker has stopped")
-
-    async def _until_cancelled(self) -> None:
-        self._task = asyncio.current_task()
-        await self._worker.run()
 
 
 def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
@@ -155,6 +150,7 @@ def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
     Raises:
         BadSettings: as ``House``, or the address cannot be listened on.
     """
+    tls = tls_context(settings.tls_certificate, settings.tls_key)
     listener = _listen(settings)
     with listener:
         service = House(settings, clock=now)
@@ -168,7 +164,10 @@ def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Whoever could say where a request comes from could get round the limits and falsify the audit log.
+            proxy_headers=False,
             timeout_graceful_shutdown=int(STOP_SECONDS_MAX),
+            ssl_context_factory=None if tls is None else lambda *_: tls,
         )
         server = _Server(config, lambda: announce(welcome))
         # uvicorn stops on these, too, and then raises them once more, which by default would end us in the middle.
@@ -254,6 +253,11 @@ def _open(endpoint: nouns.Endpoint, data_dir: Path, clock: Callable[[], datetime
     return Endpoint(endpoint, open_driver(endpoint, state_dir=data_dir, clock=clock))
 
 
+def _reception(database: Database, config: KeystoneConfig | None) -> Reception | None:
+    """Where tokens of another identity service wait, if one is set."""
+    return None if config is None else Reception(Visitors(database, open_identity(config), config.roles))
+
+
 def _loop(database: Database, line: LocalLine, tuning: Tuning, clock: Callable[[], datetime]) -> Loop:
     return Loop(
         clock=clock,
@@ -278,7 +282,7 @@ def _welcome(settings: Settings, established: Established, tuning: Tuning, liste
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  (not bound here)
     host = f"[{reached}]" if ":" in reached else reached
     return Welcome(
-        url=f"http://{host}:{listener.getsockname()[1]}",
+        url=f"{'http' if settings.tls_certificate is None else 'https'}://{host}:{listener.getsockname()[1]}",
         data_dir=settings.data_dir,
         region=tuning.regions[0],
         project_id=established.projects[0].project_id,
@@ -287,4 +291,7 @@ def _welcome(settings: Settings, established: Established, tuning: Tuning, liste
         admin_password=settings.admin_password or established.admin_password,
         access_key=settings.access_key or established.access_key,
         secret_key=settings.secret_key or established.secret_key,
+        generated=tuple(
+            name for name in ("admin_password", "access_key", "secret_key") if getattr(established, name) is not None
+        ),
     )

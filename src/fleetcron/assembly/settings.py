@@ -9,9 +9,11 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from fleetcron.control.throttle import RequestRate
 from fleetcron.domain.task import LateLimits
 from fleetcron.domain.zone import zone_of
 from fleetcron.errors import BadSettings, Invalid
+from fleetcron.identity.contract import KeystoneConfig
 from fleetcron.worker.limits import AttemptConfig
 
 DEFAULT_HOST = "127.0.0.1"
@@ -25,6 +27,7 @@ Region = Annotated[str, Meta(min_length=1, max_length=64)]
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How the service is started. ``port`` 0 takes any free one; ``config`` names a file of ``Tuning``.
 
+    ``secret_keys`` is the file of the keys that seal secrets, None for the one beside the database.
     What is given of password, keys and project id is made so at this start; the rest is generated at the first.
     """
 
@@ -37,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access_key: str | None = None
     secret_key: str | None = None
     project_id: str | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    secret_keys: Path | None = None
 
     def __repr__(self) -> str:
         """Without secrets: a repr ends in logs."""
@@ -53,6 +59,9 @@ class Tuning(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     regions: Annotated[tuple[Region, ...], Meta(min_length=1)] = (DEFAULT_REGION,)
     late_limits: LateLimits = LateLimits()
     attempts: AttemptConfig = AttemptConfig()
+    limits: RequestRate = RequestRate()
+    audit_days: Annotated[int, Meta(ge=1, le=36_500)] = 365
+    identity: KeystoneConfig | None = None
 
 
 def read_tuning(path: Path | None) -> Tuning:

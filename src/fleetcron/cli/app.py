@@ -16,11 +16,15 @@ from fleetcron.cli.exits import Failure
 
 COMMANDS: Final = {
     "serve": "Run the service.",
+    "secrets": "Keys that seal secrets; for while the service is stopped.",
     "task": "Scheduled tasks: what is done to which servers, and when.",
     "history": "Executions of a task, and their subtasks; follow a running one.",
     "server": "Servers and server groups; operate on servers at once.",
     "user": "Users of the account.",
+    "group": "Groups of users.",
+    "policy": "Policies: what users may do, and to whom they are attached.",
     "key": "Access keys, with which programs sign requests.",
+    "audit": "What was changed and what was refused, by whom and from where.",
     "token": "Tokens, with which requests are authenticated for a while.",
 }
 

@@ -52,6 +52,28 @@ def serve(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Finer settings, in TOML.")
     ] = None,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="FLEETCRON_TLS_CERTIFICATE",
+            dir_okay=False,
+            help="Serve https with this certificate and its chain, in PEM.",
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", envvar="FLEETCRON_TLS_KEY", dir_okay=False, help="The certificate's key, in PEM."),
+    ] = None,
+    keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="FLEETCRON_SECRET_KEYS_FILE",
+            dir_okay=False,
+            help="Where the keys lie that seal secrets; beside the database if not said.",
+        ),
+    ] = None,
     sign_in_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", dir_okay=False, help="Write how to sign in to this file, for a shell to read."),
@@ -74,6 +96,9 @@ def serve(
         access_key=os.environ.get("FLEETCRON_ACCESS_KEY"),
         secret_key=os.environ.get("FLEETCRON_SECRET_KEY"),
         project_id=os.environ.get("FLEETCRON_PROJECT_ID"),
+        tls_certificate=tls_certificate,
+        tls_key=tls_key,
+        secret_keys=keys_file,
     )
 
     def announce(welcome: Welcome) -> None:

@@ -20,6 +20,7 @@ from fleetcron.wire import signature
 from fleetcron.wire.tokens import SUBJECT_TOKEN
 
 TOKEN: Final = "X-Auth-Token"  # noqa: S105  (the header's name)
+SECURITY_TOKEN: Final = "X-Security-Token"  # noqa: S105  (the same)
 DOMAIN = "default"
 USER = "admin"
 HOST = "127.0.0.1"
@@ -28,7 +29,8 @@ PORT = "8774"
 NOBODY = """\
 nobody is signed in. Set one of:
   FLEETCRON_TOKEN                                   a token (fleetcron token issue)
-  FLEETCRON_ACCESS_KEY and FLEETCRON_SECRET_KEY     an access key (fleetcron key create)
+  FLEETCRON_ACCESS_KEY and FLEETCRON_SECRET_KEY     an access key (fleetcron key create),
+    and FLEETCRON_SECURITY_TOKEN                    if it is a temporary one
   FLEETCRON_PASSWORD, and FLEETCRON_USER if it is not admin
 The file that `fleetcron serve --sign-in-file FILE` writes does: `. FILE`."""
 
@@ -69,6 +71,9 @@ def signed_in(place: Place | None = None) -> Iterator[Client]:
             yield client
         elif access_key and secret_key:
             http.auth = KeyPair(access_key, secret_key)
+            security_token = os.environ.get("FLEETCRON_SECURITY_TOKEN")
+            if security_token:
+                http.headers[SECURITY_TOKEN] = security_token
             yield client
         else:
             with _own_token(http, client):
@@ -108,7 +113,7 @@ def address() -> str:
 
 _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (to be translated, not to be bound)
 # What a proxy or the HTTP library may add later must stay out of the signature.
-_COVERED: Final = {b"host", b"content-type"}
+_COVERED: Final = {b"host", b"content-type", SECURITY_TOKEN.lower().encode()}
 
 
 def _http() -> httpx.Client:

@@ -21,12 +21,9 @@ def welcome_text(welcome: Welcome, sign_in_file: Path | None) -> str:
 
     A secret is in it only where the welcome has it.
     """
-    secrets = {
-        "Password": welcome.admin_password,
-        "Access key": welcome.access_key,
-        "Secret key": welcome.secret_key,
-    }
-    known = {heading: secret for heading, secret in secrets.items() if secret is not None}
+    headings = {"admin_password": "Password", "access_key": "Access key", "secret_key": "Secret key"}
+    # Only what was made now: what was given needs no telling, and would end in the log of every start.
+    known = {heading: getattr(welcome, name) for name, heading in headings.items() if name in welcome.generated}
     lines = {
         "Address": welcome.url,
         "Data": str(welcome.data_dir),

@@ -13,27 +13,26 @@ from datetime import datetime
 
 import msgspec
 
-from fleetcron.control import tokens
-from fleetcron.control.founding import Established, Founding, found, new_pair
+from fleetcron.control import keys, tokens, users
+from fleetcron.control.administration import require_management
+from fleetcron.control.founding import Established, Founding, found
 from fleetcron.control.passwords import Passwords
 from fleetcron.control.recent import Recent
 from fleetcron.domain.access import (
-    ACCESS_KEYS_MAX,
-    USERS_MAX,
     AccessKey,
     Account,
     Caller,
-    Deny,
-    Permission,
     Project,
     Scope,
     SignedIn,
+    Signer,
+    TemporaryKey,
     User,
-    decide,
 )
-from fleetcron.errors import Conflict, Forbidden, NotFound, StaleToken, Unauthenticated
+from fleetcron.errors import NotFound, StaleToken, Unauthenticated
 from fleetcron.store import access as store
 from fleetcron.store.database import Database, Transaction
+from fleetcron.store.vault import Vault, open_vault
 
 WRONG = "The username or password is wrong."
 
@@ -41,13 +40,15 @@ WRONG = "The username or password is wrong."
 class Access:
     """What people ask about themselves and each other.
 
-    A caller from one account sees nothing of another: what is there is NotFound, as what is not.
+    A caller from one account sees nothing of another: what is there is NotFound, as what is not. The secrets of access
+    keys are kept sealed in ``vault``, by default the one that lies beside the database.
     """
 
-    def __init__(self, database: Database, passwords: Passwords | None = None) -> None:
+    def __init__(self, database: Database, passwords: Passwords | None = None, vault: Vault | None = None) -> None:
         self._database = database
+        self._vault = vault or open_vault(database)
         self._bearers: Recent[tuple[Caller, datetime]] = Recent()
-        self._signers: Recent[tuple[Caller, str]] = Recent()
+        self._signers: Recent[Signer] = Recent()
         self._passwords = passwords or Passwords()
 
     def establish(self, now: datetime, founding: Founding) -> Established:
@@ -57,7 +58,7 @@ class Access:
             BadSettings: a given project id or access key is already somebody else's.
         """
         with self._changing() as tx:
-            return found(tx, self._passwords, founding, now)
+            return found(tx, self._passwords, self._vault, founding, now)
 
     def sign_in(
         self, user_name: str, domain_name: str, password: str, scope: Scope | None, now: datetime
@@ -73,8 +74,8 @@ class Access:
         """
         with self._database.snapshot() as tx:
             account = store.find_account_called(tx, domain_name)
-            users = store.list_users(tx, account.account_id, name=user_name) if account else []
-        user = users[0] if users else None
+            named = store.list_users(tx, account.account_id, name=user_name) if account else []
+        user = named[0] if named else None
         verified = self._passwords.verify(user.password_hash if user else None, password)
         if account is None or user is None or not verified:
             raise Unauthenticated(WRONG)
@@ -83,6 +84,15 @@ class Access:
             if not user.enabled or store.find_user(tx, user.user_id) != user:
                 raise Unauthenticated(WRONG)
             return tokens.issue(tx, user, account, scope, now)
+
+    def exchange(self, plain: str, scope: Scope | None, now: datetime) -> tuple[str, SignedIn]:
+        """A new token for a token, for another scope and not for longer; the old one goes on.
+
+        Raises:
+            StaleToken, Unauthenticated: as in ``caller_of_token``; or the scope is not the user's.
+        """
+        with self._database.transaction() as tx:
+            return tokens.exchange(tx, plain, scope, now)
 
     def caller_of_token(self, plain: str, now: datetime) -> Caller:
         """Who bears this token.
@@ -104,11 +114,11 @@ class Access:
             raise StaleToken("The token must be updated.")
         return caller
 
-    def signing_key(self, access_key: str, now: datetime) -> tuple[str, Caller]:
-        """The secret with which this access key signs, and whose it is.
+    def signing_key(self, access_key: str, now: datetime, *, security_token: str | None = None) -> tuple[str, Caller]:
+        """The secret with which this access key signs, and whose it is; a temporary one needs its security token.
 
         Raises:
-            Unauthenticated: it is unknown, or it or its user is disabled.
+            Unauthenticated: it is unknown or has expired, it or its user is disabled, or the security token is not its.
         """
         signer = self._signers.recall(access_key, now)
         if signer is None:
@@ -116,9 +126,11 @@ class Access:
                 signer = store.find_signer(tx, access_key)
             if signer is None:
                 raise Unauthenticated(f"Get secretKey failed,ak:{access_key},err:ak not exist")
+            # Opened once a second at most, not for every request.
+            signer = msgspec.structs.replace(signer, secret_key=self._vault.open(signer.secret_key))
             self._signers.remember(access_key, signer, now)
-        caller, secret_key = signer
-        return secret_key, caller
+        keys.check(signer, security_token, now)
+        return signer.secret_key, signer.caller
 
     def check_token(self, caller: Caller, subject: str, now: datetime) -> SignedIn:
         """What a token stands for; users may ask about their own, administrators about their account's.
@@ -141,11 +153,25 @@ class Access:
         with self._database.snapshot() as tx:
             return store.list_projects(tx, caller.account_id, name=name)
 
-    def domains(self, caller: Caller) -> list[Account]:
-        """The accounts that the caller can see: its own."""
+    def show_project(self, caller: Caller, project_id: str) -> Project:
+        """One project of the caller's account."""
+        with self._database.snapshot() as tx:
+            project = store.find_project(tx, project_id)
+        if project is None or project.account_id != caller.account_id:
+            raise NotFound("project", project_id)
+        return project
+
+    def projects_of(self, caller: Caller, user_id: str) -> list[Project]:
+        """The projects that a user may sign in to: the account's; users may ask about themselves."""
+        user = self.show_user(caller, user_id)
+        with self._database.snapshot() as tx:
+            return store.list_projects(tx, user.account_id)
+
+    def domains(self, caller: Caller, name: str | None = None) -> list[Account]:
+        """The accounts that the caller can see: its own; with ``name``, that one or none."""
         with self._database.snapshot() as tx:
             account = store.find_account(tx, caller.account_id)
-        return [account] if account else []
+        return [account] if account and name in {None, account.name} else []
 
     def create_user(
         self, caller: Caller, *, name: str, password: str | None, description: str | None, enabled: bool, now: datetime
@@ -167,10 +193,7 @@ class Access:
             created_at=now,
         )
         with self._changing() as tx:
-            if store.count_users(tx, caller.account_id) >= USERS_MAX:
-                raise Conflict(f"The account has {USERS_MAX} users, which is the most it may have.")
-            if not store.insert_user(tx, user):
-                raise Conflict(f"The account already has a user named {name}.")
+            users.add(tx, user)
         return user
 
     def list_users(self, caller: Caller, name: str | None = None) -> list[User]:
@@ -183,7 +206,7 @@ class Access:
         """One user; everybody may see themselves."""
         _require(caller, user_id)
         with self._database.snapshot() as tx:
-            return _user(tx, caller, user_id)
+            return users.own(tx, caller, user_id)
 
     def update_user(
         self,
@@ -194,7 +217,9 @@ class Access:
         description: str | None = None,
         enabled: bool | None = None,
     ) -> User:
-        """Change what is not None; an empty description clears it. A new password or a disabling ends all tokens.
+        """Change what is not None; an empty description clears it.
+
+        A new password or a disabling ends all that was issued for a while: tokens and temporary access keys.
 
         Raises:
             Conflict: it would disable the account's last administrator.
@@ -208,14 +233,7 @@ class Access:
         if enabled is not None:
             changes["enabled"] = enabled
         with self._changing() as tx:
-            user = _user(tx, caller, user_id)
-            if enabled is False:
-                _keep_an_administrator(tx, user)
-            changed = msgspec.structs.replace(user, **changes)
-            store.update_user(tx, changed)
-            if password is not None or enabled is False:
-                store.revoke_tokens(tx, user_id)
-        return changed
+            return users.change(tx, users.own(tx, caller, user_id), changes)
 
     def delete_user(self, caller: Caller, user_id: str) -> None:
         """Forget a user, its access keys and its tokens.
@@ -225,7 +243,7 @@ class Access:
         """
         _require(caller)
         with self._changing() as tx:
-            _keep_an_administrator(tx, _user(tx, caller, user_id))
+            users.keep_an_administrator(tx, users.own(tx, caller, user_id))
             store.delete_user(tx, user_id)
 
     def create_access_key(
@@ -234,42 +252,50 @@ class Access:
         """Make a key pair for a user, None the caller; the answer is the only time that the secret is shown.
 
         Raises:
+            Forbidden: somebody else's, or the caller signs with a temporary key.
             Conflict: the user has as many keys as it may.
         """
         user_id = user_id or caller.user_id
         _require(caller, user_id)
+        keys.refuse_temporary(caller)
         with self._changing() as tx:
-            user = _user(tx, caller, user_id)
-            if len(store.list_access_keys(tx, user_id)) >= ACCESS_KEYS_MAX:
-                raise Conflict(f"User {user.name} has {ACCESS_KEYS_MAX} access keys, which is the most it may have.")
-            access_key, secret_key = new_pair()
-            key = AccessKey(
-                access_key=access_key,
-                secret_key=secret_key,
-                user_id=user_id,
-                description=description or None,
-                enabled=True,
-                created_at=now,
-            )
-            store.insert_access_key(tx, key)
-        return key
+            return keys.issue(tx, self._vault, users.own(tx, caller, user_id), description, now)
+
+    def create_temporary_key(self, caller: Caller, duration_seconds: int, now: datetime) -> TemporaryKey:
+        """Make an access key for the caller that ends by itself after 900 to 86400 seconds.
+
+        Its secret and its security token are shown only now. It ends early when the user's password changes, or when
+        one of its permanent keys is deleted: with that one it may have been made.
+
+        Raises:
+            Invalid: the duration is out of bounds.
+            Forbidden: the caller signs with a temporary key itself, or is no user of ours.
+            Conflict: the user has as many as it may.
+        """
+        keys.refuse_temporary(caller)
+        with self._changing() as tx:
+            user = users.own(tx, caller, caller.user_id)
+            return keys.issue_temporary(tx, self._vault, user.user_id, duration_seconds, now)
 
     def list_access_keys(self, caller: Caller, user_id: str | None = None) -> list[AccessKey]:
-        """The access keys of a user, None the caller, oldest first."""
+        """The permanent access keys of a user, None the caller, oldest first; their secrets stay sealed."""
         user_id = user_id or caller.user_id
         _require(caller, user_id)
         with self._database.snapshot() as tx:
-            return store.list_access_keys(tx, _user(tx, caller, user_id).user_id)
+            return store.list_access_keys(tx, users.own(tx, caller, user_id).user_id)
 
     def show_access_key(self, caller: Caller, access_key: str) -> AccessKey:
-        """One access key; users may see their own, administrators their account's."""
+        """One access key, its secret sealed; users may see their own, administrators their account's."""
         with self._database.snapshot() as tx:
-            return _owned_key(tx, caller, access_key)
+            return keys.owned(tx, caller, access_key)
 
     def delete_access_key(self, caller: Caller, access_key: str) -> None:
-        """Forget an access key; who may as in ``show_access_key``."""
+        """Forget an access key, and with a permanent one all of its user's temporary ones; who may as in showing it."""
         with self._changing() as tx:
-            store.delete_access_key(tx, _owned_key(tx, caller, access_key).access_key)
+            key = keys.owned(tx, caller, access_key)
+            store.delete_access_key(tx, access_key)
+            if key.expires_at is None:
+                store.revoke_temporary_keys(tx, key.user_id)
 
     @contextmanager
     def _changing(self) -> Iterator[Transaction]:
@@ -282,9 +308,7 @@ class Access:
 
 def _require(caller: Caller, user_id: str | None = None) -> None:
     """Let administrators pass, and users who ask about themselves."""
-    decision = decide(caller, Permission.MANAGE_ACCESS, account_id=caller.account_id, user_id=user_id)
-    if isinstance(decision, Deny):
-        raise Forbidden(decision.reason)
+    require_management(caller, account_id=caller.account_id, user_id=user_id)
 
 
 def _signed_in(tx: Transaction, caller: Caller, subject: str, now: datetime) -> SignedIn:
@@ -292,28 +316,3 @@ def _signed_in(tx: Transaction, caller: Caller, subject: str, now: datetime) -> 
     signed_in = tokens.signed_in(tx, caller.account_id, subject, now)
     _require(caller, signed_in.user.user_id)
     return signed_in
-
-
-def _user(tx: Transaction, caller: Caller, user_id: str) -> User:
-    """A user of the caller's account."""
-    user = store.find_user(tx, user_id)
-    if user is None or user.account_id != caller.account_id:
-        raise NotFound("user", user_id)
-    return user
-
-
-def _keep_an_administrator(tx: Transaction, leaving: User) -> None:
-    """Refuse to let the last one go: nobody could let anybody in again."""
-    stands = leaving.administrator and leaving.enabled
-    if stands and store.count_administrators(tx, leaving.account_id) == 1:
-        raise Conflict(f"User {leaving.name} is the account's last administrator.")
-
-
-def _owned_key(tx: Transaction, caller: Caller, access_key: str) -> AccessKey:
-    """An access key of the caller's account that the caller may see to."""
-    key = store.find_access_key(tx, access_key)
-    owner = store.find_user(tx, key.user_id) if key else None
-    if key is None or owner is None or owner.account_id != caller.account_id:
-        raise NotFound("access key", access_key)
-    _require(caller, owner.user_id)
-    return key

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from fleetcron.control.authorisation import authorise
+from fleetcron.control.authorisation import EVERY, SERVER, SERVER_GROUP, authorise
 from fleetcron.domain.access import Caller, Permission
 from fleetcron.domain.execution import plan
 from fleetcron.domain.fleet import Server, ServerGroup
@@ -64,7 +64,7 @@ class Fleet:
     ) -> tuple[int, list[Seen]]:
         """How many servers match, and one stretch of them by id; ``name`` matches anywhere."""
         with self._database.snapshot() as tx:
-            authorise(tx, caller, Permission.LIST_SERVERS, project_id)
+            authorise(tx, caller, Permission.LIST_SERVERS, project_id, (SERVER, EVERY))
             count, found = fleet.page_of_servers(
                 tx, project_id, server_id=server_id, group_id=group_id, name=name, offset=offset, limit=limit
             )
@@ -77,7 +77,7 @@ class Fleet:
             NotFound: the project has no such server.
         """
         with self._database.snapshot() as tx:
-            authorise(tx, caller, Permission.SHOW_SERVER, project_id)
+            authorise(tx, caller, Permission.SHOW_SERVER, project_id, (SERVER, server_id))
             server = fleet.find_server(tx, project_id, server_id)
             if server is None:
                 raise NotFound("server", server_id)
@@ -88,7 +88,7 @@ class Fleet:
     ) -> tuple[int, list[Sized]]:
         """How many groups match, and one stretch of them by id; ``name`` matches anywhere."""
         with self._database.snapshot() as tx:
-            authorise(tx, caller, Permission.LIST_GROUPS, project_id)
+            authorise(tx, caller, Permission.LIST_GROUPS, project_id, (SERVER_GROUP, EVERY))
             count, found = fleet.page_of_groups(
                 tx, project_id, group_id=group_id, name=name, offset=offset, limit=limit
             )
@@ -101,7 +101,7 @@ class Fleet:
             NotFound: the project has no such group.
         """
         with self._database.snapshot() as tx:
-            authorise(tx, caller, Permission.SHOW_GROUP, project_id)
+            authorise(tx, caller, Permission.SHOW_GROUP, project_id, (SERVER_GROUP, group_id))
             group = fleet.find_group(tx, project_id, group_id)
             if group is None:
                 raise NotFound("server group", group_id)
@@ -123,7 +123,7 @@ class Fleet:
             NotFound: one of the servers does not exist; then nothing is recorded.
         """
         with self._database.transaction() as tx:
-            authorise(tx, caller, _PERMISSIONS[task_type], project_id)
+            authorise(tx, caller, _PERMISSIONS[task_type], project_id, *((SERVER, key) for key in server_ids))
             task = self._immediate(project_id, task_type, server_ids, enforcement=enforcement, now=now)
             members = fleet.members(tx, project_id, task.targets)
             for target, servers in members.items():
@@ -146,7 +146,7 @@ class Fleet:
     def missing(self, caller: Caller, project_id: str, task_type: TaskType, server_ids: Sequence[str]) -> list[str]:
         """Those of these ids that are no server's, asked by a caller who may do this to servers."""
         with self._database.snapshot() as tx:
-            authorise(tx, caller, _PERMISSIONS[task_type], project_id)
+            authorise(tx, caller, _PERMISSIONS[task_type], project_id, *((SERVER, key) for key in server_ids))
             return [key for key in server_ids if fleet.find_server(tx, project_id, key) is None]
 
     def _immediate(

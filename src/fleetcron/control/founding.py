@@ -15,6 +15,7 @@ from fleetcron.domain.access import PASSWORD_LENGTH_MAX, AccessKey, Account, Pro
 from fleetcron.errors import BadSettings
 from fleetcron.store import access as store
 from fleetcron.store.database import Transaction
+from fleetcron.store.vault import Vault
 
 ACCOUNT = "default"
 ADMINISTRATOR = "admin"
@@ -67,7 +68,7 @@ class Established:
     secret_key: str | None = field(repr=False)
 
 
-def found(tx: Transaction, passwords: Passwords, founding: Founding, now: datetime) -> Established:
+def found(tx: Transaction, passwords: Passwords, vault: Vault, founding: Founding, now: datetime) -> Established:
     """Make the account, its administrator, its projects and a key, or what has changed of them since.
 
     Raises:
@@ -82,7 +83,7 @@ def found(tx: Transaction, passwords: Passwords, founding: Founding, now: dateti
     admin = _administrator(tx, passwords, admin, password or founding.admin_password, now)
     access_key, secret_key = pair or (founding.access_key, founding.secret_key)
     if access_key is not None and secret_key is not None:
-        _access_key(tx, admin, access_key, secret_key, now)
+        _access_key(tx, admin, access_key, vault.seal(secret_key), now)
     return Established(
         projects=projects,
         project_id=project_id,
@@ -150,13 +151,13 @@ def _administrator(
     return admin
 
 
-def _access_key(tx: Transaction, admin: User, access_key: str, secret_key: str, now: datetime) -> None:
-    """See that this is a working key pair of the administrator's."""
+def _access_key(tx: Transaction, admin: User, access_key: str, sealed: str, now: datetime) -> None:
+    """See that this is a working key pair of the administrator's, its secret as it may be written down."""
     known = store.find_access_key(tx, access_key)
     if known is None:
         key = AccessKey(
             access_key=access_key,
-            secret_key=secret_key,
+            secret_key=sealed,
             user_id=admin.user_id,
             description=None,
             enabled=True,
@@ -166,4 +167,4 @@ def _access_key(tx: Transaction, admin: User, access_key: str, secret_key: str, 
     elif known.user_id != admin.user_id:
         raise BadSettings("FLEETCRON_ACCESS_KEY", f"{access_key} is already another user's")
     else:
-        store.update_access_key(tx, msgspec.structs.replace(known, secret_key=secret_key, enabled=True))
+        store.update_access_key(tx, msgspec.structs.replace(known, secret_key=sealed, enabled=True))

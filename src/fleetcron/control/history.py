@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleetcron.control.authorisation import authorise
+from fleetcron.control.authorisation import EVERY, TASK, authorise
 from fleetcron.domain.access import Caller, Permission
 from fleetcron.domain.execution import Execution, Subtask
 from fleetcron.errors import NotFound
@@ -29,7 +29,7 @@ class History:
             NotFound: the project has no such task.
         """
         with self._database.snapshot() as tx:
-            authorise(tx, caller, Permission.LIST_EXECUTIONS, project_id)
+            authorise(tx, caller, Permission.LIST_EXECUTIONS, project_id, (TASK, task_id))
             bounds = executions.bounds(tx, project_id, task_id)
             if bounds is None:
                 raise NotFound("task", task_id)
@@ -47,8 +47,10 @@ class History:
             NotFound: the project has no such execution.
         """
         with self._database.snapshot() as tx:
-            authorise(tx, caller, Permission.SHOW_EXECUTION, project_id)
             execution = executions.find(tx, project_id, execution_id)
+            # Before it is told whether there is such an execution; permissions are for its task.
+            task_id = EVERY if execution is None else execution.task_id
+            authorise(tx, caller, Permission.SHOW_EXECUTION, project_id, (TASK, task_id))
             if execution is None:
                 raise NotFound("execution", execution_id)
             return execution, subtasks.page(tx, execution_id, offset=offset, limit=limit)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 
 import msgspec
 
-from fleetcron.control.authorisation import authorise
+from fleetcron.control.authorisation import EVERY, SERVER, SERVER_GROUP, TASK, Thing, authorise
 from fleetcron.domain import task as law
 from fleetcron.domain.access import Caller, Permission
 from fleetcron.domain.execution import Status
 from fleetcron.domain.schedule import Rule, schedule_of, upcoming
-from fleetcron.domain.task import Change, Draft, Target, Task
+from fleetcron.domain.task import Change, Draft, Target, TargetKind, Task
 from fleetcron.errors import NotFound
 from fleetcron.store import fleet, tasks
 from fleetcron.store.database import Database, Transaction
@@ -44,7 +44,7 @@ class Tasks:
     ) -> tuple[int, list[Standing]]:
         """How many tasks match, and one stretch of them, newest first; ``name`` matches anywhere."""
         with self._database.snapshot() as tx:
-            authorise(tx, caller, Permission.LIST_TASKS, project_id)
+            authorise(tx, caller, Permission.LIST_TASKS, project_id, (TASK, EVERY))
             count, found = tasks.page(tx, project_id, name=name, task_type=task_type, offset=offset, limit=limit)
             statuses = tasks.latest_statuses(tx, found)
         return count, [Standing(task=task, latest=statuses.get(task.task_id, Status.WAITING)) for task in found]
@@ -56,7 +56,7 @@ class Tasks:
             Invalid: its rule cannot be read, or will never fire.
         """
         with self._database.transaction() as tx:
-            authorise(tx, caller, Permission.CREATE_TASK, project_id)
+            authorise(tx, caller, Permission.CREATE_TASK, project_id, (TASK, EVERY), *_things(draft.targets))
             task = law.create(draft, task_id=self._new_id(), project_id=project_id, now=now)
             tasks.insert(tx, task)
         self._wake()
@@ -65,7 +65,7 @@ class Tasks:
     def show(self, caller: Caller, project_id: str, task_id: str) -> tuple[Task, Mapping[Target, str]]:
         """The task, and the names of those of its targets that exist."""
         with self._database.snapshot() as tx:
-            authorise(tx, caller, Permission.SHOW_TASK, project_id)
+            authorise(tx, caller, Permission.SHOW_TASK, project_id, (TASK, task_id))
             task = _find(tx, project_id, task_id)
             return task, fleet.target_names(tx, project_id, task.targets)
 
@@ -76,8 +76,10 @@ class Tasks:
             Invalid: the changed rule cannot be read.
         """
         with self._database.transaction() as tx:
-            authorise(tx, caller, Permission.UPDATE_TASK, project_id)
+            # Before the task is looked up, so that who may not learns nothing; and its targets, once they are known.
+            authorise(tx, caller, Permission.UPDATE_TASK, project_id, (TASK, task_id))
             task = law.change(_find(tx, project_id, task_id), change, now)
+            authorise(tx, caller, Permission.UPDATE_TASK, project_id, (TASK, task_id), *_things(task.targets))
             tasks.replace(tx, task)
             statuses = tasks.latest_statuses(tx, [task])
         self._wake()
@@ -86,13 +88,13 @@ class Tasks:
     def delete(self, caller: Caller, project_id: str, task_id: str, now: datetime) -> None:
         """Delete the task; one that is not there is as good as deleted. What runs already runs to its end."""
         with self._database.transaction() as tx:
-            authorise(tx, caller, Permission.DELETE_TASK, project_id)
+            authorise(tx, caller, Permission.DELETE_TASK, project_id, (TASK, task_id))
             tasks.delete(tx, project_id, [task_id], now)
 
     def delete_many(self, caller: Caller, project_id: str, task_ids: list[str], now: datetime) -> None:
         """Delete tasks, all together; ids that are not there are passed over."""
         with self._database.transaction() as tx:
-            authorise(tx, caller, Permission.DELETE_TASKS, project_id)
+            authorise(tx, caller, Permission.DELETE_TASKS, project_id, *((TASK, task_id) for task_id in task_ids))
             tasks.delete(tx, project_id, task_ids, now)
 
     def preview(self, caller: Caller, project_id: str, rule: Rule, now: datetime) -> list[datetime]:
@@ -104,6 +106,11 @@ class Tasks:
         with self._database.snapshot() as tx:
             authorise(tx, caller, Permission.PREVIEW_FIRES, project_id)
         return upcoming(schedule_of(rule, anchor=None), now, PREVIEW_COUNT)
+
+
+def _things(targets: Iterable[Target]) -> Iterator[Thing]:
+    for target in targets:
+        yield SERVER if target.kind is TargetKind.SERVER else SERVER_GROUP, target.target_id
 
 
 def _find(tx: Transaction, project_id: str, task_id: str) -> Task:

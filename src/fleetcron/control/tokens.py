@@ -7,7 +7,7 @@ import secrets
 from datetime import datetime, timedelta
 
 from fleetcron.domain.access import Account, Project, ProjectScope, Scope, SignedIn, Token, User
-from fleetcron.errors import NotFound, Unauthenticated
+from fleetcron.errors import NotFound, StaleToken, Unauthenticated
 from fleetcron.store import access as store
 from fleetcron.store.database import Transaction
 
@@ -30,18 +30,24 @@ def issue(tx: Transaction, user: User, account: Account, scope: Scope | None, no
     Raises:
         Unauthenticated: the scope is not the user's.
     """
-    project = _project_in(tx, scope, account)
-    plain = secrets.token_urlsafe(TEXT_BYTES)
-    token = Token(
-        digest=digest_of(plain),
-        user_id=user.user_id,
-        project_id=None if project is None else project.project_id,
-        issued_at=now,
-        expires_at=now + LIFETIME,
-    )
-    store.purge_tokens(tx, now - EXPIRED_KEPT, PURGE_BATCH_MAX)
-    store.insert_token(tx, token)
-    return plain, SignedIn(user=user, account=account, project=project, issued_at=now, expires_at=token.expires_at)
+    return _issue(tx, user, account, scope, lifetime=(now, now + LIFETIME))
+
+
+def exchange(tx: Transaction, plain: str, scope: Scope | None, now: datetime) -> tuple[str, SignedIn]:
+    """A new token for a token; it expires when that one does, or a stolen one would last for ever.
+
+    Raises:
+        StaleToken: the token has expired.
+        Unauthenticated: it is unknown, its user is disabled, or the scope is not the user's.
+    """
+    token = store.find_token(tx, digest_of(plain))
+    user = store.find_user(tx, token.user_id) if token else None
+    account = store.find_account(tx, user.account_id) if user else None
+    if token is None or user is None or account is None or not user.enabled:
+        raise Unauthenticated("decrypt token fail")
+    if token.expires_at <= now:
+        raise StaleToken("The token must be updated.")
+    return _issue(tx, user, account, scope, lifetime=(now, token.expires_at))
 
 
 def signed_in(tx: Transaction, account_id: str, plain: str, now: datetime) -> SignedIn:
@@ -56,7 +62,38 @@ def signed_in(tx: Transaction, account_id: str, plain: str, now: datetime) -> Si
     if token is None or user is None or account is None or not user.enabled or user.account_id != account_id:
         raise NotFound("token", "in the request")
     project = store.find_project(tx, token.project_id) if token.project_id else None
-    return SignedIn(user=user, account=account, project=project, issued_at=token.issued_at, expires_at=token.expires_at)
+    return _said(tx, user, account, project, token)
+
+
+def _issue(
+    tx: Transaction, user: User, account: Account, scope: Scope | None, *, lifetime: tuple[datetime, datetime]
+) -> tuple[str, SignedIn]:
+    now, expires_at = lifetime
+    project = _project_in(tx, scope, account)
+    plain = secrets.token_urlsafe(TEXT_BYTES)
+    token = Token(
+        digest=digest_of(plain),
+        user_id=user.user_id,
+        project_id=None if project is None else project.project_id,
+        issued_at=now,
+        expires_at=expires_at,
+    )
+    store.purge_tokens(tx, now - EXPIRED_KEPT, PURGE_BATCH_MAX)
+    store.insert_token(tx, token)
+    return plain, _said(tx, user, account, project, token)
+
+
+def _said(tx: Transaction, user: User, account: Account, project: Project | None, token: Token) -> SignedIn:
+    """What a token stands for. A project is named after its region; the whole account is in the regions of all."""
+    projects = store.list_projects(tx, account.account_id) if project is None else [project]
+    return SignedIn(
+        user=user,
+        account=account,
+        project=project,
+        regions=tuple([one.name for one in projects]),
+        issued_at=token.issued_at,
+        expires_at=token.expires_at,
+    )
 
 
 def _project_in(tx: Transaction, scope: Scope | None, account: Account) -> Project | None:

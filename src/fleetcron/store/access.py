@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from fleetcron.domain.access import AccessKey, Account, Caller, Project, Token, User
+from fleetcron.domain.access import AccessKey, Account, Caller, Project, Signer, Token, User
 from fleetcron.store.database import Transaction
 from fleetcron.store.rows import Rows, text_of
 
@@ -26,7 +28,7 @@ _CALLER = """
     WHERE t.digest = ? AND u.enabled = 1
 """
 _SIGNER = """
-    SELECT u.user_id, u.name, u.account_id, u.administrator, NULL, k.secret_key
+    SELECT u.user_id, u.name, u.account_id, u.administrator, k.secret_key, k.security_token_digest, k.expires_at
     FROM access_keys k JOIN users u ON u.user_id = k.user_id
     WHERE k.access_key = ? AND k.enabled = 1 AND u.enabled = 1
 """
@@ -35,13 +37,24 @@ _SIGNER = """
 def find_caller(tx: Transaction, digest: str) -> tuple[Caller, datetime] | None:
     """Whose token this is and when it expires; None for an unknown token or a disabled user."""
     row = tx.execute(_CALLER, (digest,)).fetchone()
-    return None if row is None else (_caller(row), datetime.fromisoformat(row[5]))
+    if row is None:
+        return None
+    *user, project_id, expires_at = row
+    return _caller(user, project_id=project_id), datetime.fromisoformat(expires_at)
 
 
-def find_signer(tx: Transaction, access_key: str) -> tuple[Caller, str] | None:
+def find_signer(tx: Transaction, access_key: str) -> Signer | None:
     """Whose access key this is and its secret; None if it is unknown, or the key or its user is disabled."""
     row = tx.execute(_SIGNER, (access_key,)).fetchone()
-    return None if row is None else (_caller(row), row[5])
+    if row is None:
+        return None
+    *user, secret_key, digest, expires_at = row
+    return Signer(
+        caller=_caller(user, temporary=expires_at is not None),
+        secret_key=secret_key,
+        security_token_digest=digest,
+        expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
+    )
 
 
 def insert_account(tx: Transaction, account: Account) -> None:
@@ -75,10 +88,10 @@ def find_project(tx: Transaction, project_id: str) -> Project | None:
     return None if row is None else PROJECTS.read(row)
 
 
-def owner_of_project(tx: Transaction, project_id: str) -> str | None:
-    """The account that owns the project, if the project exists; asked by every call, so the id alone."""
-    row = tx.execute("SELECT account_id FROM projects WHERE project_id = ?", (project_id,)).fetchone()
-    return None if row is None else str(row[0])
+def owner_of_project(tx: Transaction, project_id: str) -> tuple[str, str] | None:
+    """The account that owns the project and the project's name, its region; None if there is no such project."""
+    row = tx.execute("SELECT account_id, name FROM projects WHERE project_id = ?", (project_id,)).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]))
 
 
 def list_projects(tx: Transaction, account_id: str, *, name: str | None = None) -> list[Project]:
@@ -149,8 +162,10 @@ def find_access_key(tx: Transaction, access_key: str) -> AccessKey | None:
 
 
 def list_access_keys(tx: Transaction, user_id: str) -> list[AccessKey]:
-    """The user's access keys, oldest first."""
-    rows = tx.execute(f"{_ACCESS_KEY} WHERE user_id = ? ORDER BY created_at, access_key", (user_id,))
+    """The user's access keys but the temporary ones, oldest first."""
+    rows = tx.execute(
+        f"{_ACCESS_KEY} WHERE user_id = ? AND expires_at IS NULL ORDER BY created_at, access_key", (user_id,)
+    )
     return [ACCESS_KEYS.read(row) for row in rows]
 
 
@@ -165,6 +180,29 @@ def update_access_key(tx: Transaction, key: AccessKey) -> None:
 def delete_access_key(tx: Transaction, access_key: str) -> None:
     """Forget an access key."""
     tx.execute("DELETE FROM access_keys WHERE access_key = ?", (access_key,))
+
+
+def count_temporary_keys(tx: Transaction, user_id: str, now: datetime) -> int:
+    """How many of the user's temporary access keys have not expired."""
+    (count,) = tx.execute(
+        "SELECT count(*) FROM access_keys WHERE user_id = ? AND expires_at > ?", (user_id, text_of(now))
+    ).fetchone()
+    return int(count)
+
+
+def revoke_temporary_keys(tx: Transaction, user_id: str) -> None:
+    """Forget every temporary access key of a user."""
+    tx.execute("DELETE FROM access_keys WHERE user_id = ? AND expires_at IS NOT NULL", (user_id,))
+
+
+def purge_temporary_keys(tx: Transaction, expired_before: datetime, batch_max: int) -> int:
+    """Forget up to ``batch_max`` access keys that expired before an instant, the oldest first; how many they were."""
+    cursor = tx.execute(
+        "DELETE FROM access_keys WHERE access_key IN"
+        " (SELECT access_key FROM access_keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+        (text_of(expired_before), batch_max),
+    )
+    return cursor.rowcount
 
 
 def insert_token(tx: Transaction, token: Token) -> None:
@@ -198,13 +236,14 @@ def purge_tokens(tx: Transaction, expired_before: datetime, batch_max: int) -> i
     return cursor.rowcount
 
 
-def _caller(row: tuple[str, str, str, int, str | None, object]) -> Caller:
+def _caller(user: Sequence[Any], *, project_id: str | None = None, temporary: bool = False) -> Caller:
     """Made by hand: this runs on every request."""
-    user_id, user_name, account_id, administrator, project_id, _ = row
+    user_id, user_name, account_id, administrator = user
     return Caller(
         user_id=user_id,
         user_name=user_name,
         account_id=account_id,
         administrator=bool(administrator),
         project_id=project_id,
+        temporary=temporary,
     )

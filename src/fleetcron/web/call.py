@@ -9,9 +9,13 @@ from typing import Any
 import msgspec
 
 from fleetcron.control.access import Access
+from fleetcron.control.audit import Audit
 from fleetcron.control.fleet import Fleet
+from fleetcron.control.groups import Groups
 from fleetcron.control.history import History
+from fleetcron.control.policies import Policies
 from fleetcron.control.tasks import Tasks
+from fleetcron.control.throttle import SignIns
 from fleetcron.domain.access import Caller
 
 
@@ -30,6 +34,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     history: History
     fleet: Fleet
     access: Access
+    groups: Groups
+    policies: Policies
+    audit: Audit
+    sign_ins: SignIns
     clock: Callable[[], datetime]
     default_zone: str
 
@@ -39,7 +47,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     ``caller`` is None only for operations that are open to all. ``path`` holds the path's parameters; ``query``
     and ``body`` are of the types that the operation's row names (None where it names none). ``headers`` have
-    lower-case names.
+    lower-case names. ``source`` is the address that the request came from.
     """
 
     ground: Ground
@@ -49,6 +57,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     query: Any
     body: Any
     headers: Mapping[str, str]
+    source: str
+    scheme: str = "http"
 
     @property
     def asker(self) -> Caller:

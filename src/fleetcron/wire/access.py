@@ -6,31 +6,24 @@ Shapes: Keystone v3 as keystoneauth1 reads it, and the vendor's IAM as its SDK `
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final, TypedDict
-
-import msgspec
+from typing import Final, TypedDict
 
 from fleetcron.domain.access import Account, Permission, Project
-from fleetcron.wire.fields import Id
-from fleetcron.wire.identity import Links, Named, say_links
-from fleetcron.wire.operation import Dialect, Operation
-from fleetcron.wire.tokens import SignIn, TokenAnswer
+from fleetcron.wire.identity import ByName, Links, Named, operation, say_links
+from fleetcron.wire.operation import Operation
+from fleetcron.wire.tokens import SignIn, TokenAnswer, TokenQuery
 from fleetcron.wire.users import (
     ByUser,
     CreateCredential,
+    CreateTemporaryCredential,
     CreateUser,
     CredentialAnswer,
     CredentialsAnswer,
+    TemporaryCredentialAnswer,
     UpdateUser,
     UserAnswer,
     UsersAnswer,
 )
-
-
-class ByName(msgspec.Struct, frozen=True, kw_only=True):
-    """A list's filter: this name alone."""
-
-    name: Id | None = None
 
 
 class ProjectRecord(Named):
@@ -51,12 +44,24 @@ class ProjectsAnswer(TypedDict):
     links: Links
 
 
+class ProjectAnswer(TypedDict):
+    """One project."""
+
+    project: ProjectRecord
+
+
 class DomainRecord(Named):
     """An account."""
 
     enabled: bool
     description: str
     links: Links
+
+
+class DomainAnswer(TypedDict):
+    """One account."""
+
+    domain: DomainRecord
 
 
 class DomainsAnswer(TypedDict):
@@ -109,15 +114,19 @@ def say_version(base: str) -> Version:
 
 def say_projects(projects: Iterable[Project], base: str) -> ProjectsAnswer:
     """All of them."""
-    return {"projects": [_project(project, base) for project in projects], "links": say_links(f"{base}/v3/projects")}
+    return {"projects": [say_project(project, base) for project in projects], "links": say_links(f"{base}/v3/projects")}
 
 
 def say_domains(accounts: Iterable[Account], base: str) -> DomainsAnswer:
     """All of them."""
-    return {"domains": [_domain(account, base) for account in accounts], "links": say_links(f"{base}/v3/auth/domains")}
+    return {
+        "domains": [say_domain(account, base) for account in accounts],
+        "links": say_links(f"{base}/v3/auth/domains"),
+    }
 
 
-def _project(project: Project, base: str) -> ProjectRecord:
+def say_project(project: Project, base: str) -> ProjectRecord:
+    """One project; ``base`` is the service's public address."""
     return {
         "id": project.project_id,
         "name": project.name,
@@ -130,7 +139,8 @@ def _project(project: Project, base: str) -> ProjectRecord:
     }
 
 
-def _domain(account: Account, base: str) -> DomainRecord:
+def say_domain(account: Account, base: str) -> DomainRecord:
+    """One account."""
     return {
         "id": account.account_id,
         "name": account.name,
@@ -140,83 +150,92 @@ def _domain(account: Account, base: str) -> DomainRecord:
     }
 
 
-def _operation(id: str, method: str, path: str, summary: str, **more: Any) -> Operation:  # noqa: A002, ANN401  (the row's own names)
-    faults = {status: str(status) for status in (400, 401, 403, 404, 405, 409, 500, 503)}
-    return Operation(
-        id=id,
-        method=method,
-        path=path,
-        summary=summary,
-        faults=faults,
-        dialect=Dialect.IDENTITY,
-        **{"tag": "Sign-in"} | more,
-    )
-
-
 _MANAGED: Final = {"permission": Permission.MANAGE_ACCESS, "tag": "Users and keys"}
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
-    _operation(
+    operation(
         "KeystoneListVersions", "GET", "/", "Show the versions of the identity API",
         answer=VersionsAnswer, open_to_all=True,
     ),
-    _operation(
+    operation(
         "KeystoneShowVersion", "GET", "/v3", "Show version 3 of the identity API",
         answer=VersionAnswer, open_to_all=True,
     ),
-    _operation(
-        "KeystoneCreateUserTokenByPassword", "POST", "/v3/auth/tokens", "Sign in by password and get a token",
-        body=SignIn, answer=TokenAnswer, success=201, open_to_all=True,
+    operation(
+        "KeystoneCreateUserTokenByPassword", "POST", "/v3/auth/tokens",
+        "Sign in by password, or by a token for another scope, and get a token",
+        query=TokenQuery, body=SignIn, answer=TokenAnswer, success=201, open_to_all=True,
     ),
-    _operation("KeystoneValidateToken", "GET", "/v3/auth/tokens", "Show what a token stands for", answer=TokenAnswer),
-    _operation("KeystoneRevokeToken", "DELETE", "/v3/auth/tokens", "End a token", success=204),
-    _operation(
+    operation(
+        "KeystoneValidateToken", "GET", "/v3/auth/tokens", "Show what a token stands for",
+        query=TokenQuery, answer=TokenAnswer,
+    ),
+    operation("KeystoneRevokeToken", "DELETE", "/v3/auth/tokens", "End a token", success=204),
+    operation(
         "KeystoneListProjects", "GET", "/v3/projects", "List the projects",
         query=ByName, answer=ProjectsAnswer, action="iam:projects:listProjects",
     ),
-    _operation(
+    operation(
+        "KeystoneShowProject", "GET", "/v3/projects/{project_id}", "Show a project",
+        answer=ProjectAnswer, action="iam:projects:getProject",
+    ),
+    operation(
+        "KeystoneListProjectsForUser", "GET", "/v3/users/{user_id}/projects", "List the projects that a user may use",
+        answer=ProjectsAnswer, action="iam:projects:listProjectsForUser", **_MANAGED,
+    ),
+    operation(
+        "KeystoneListDomains", "GET", "/v3/domains", "List the accounts: the caller's own",
+        query=ByName, answer=DomainsAnswer,
+    ),
+    operation("KeystoneShowDomain", "GET", "/v3/domains/{domain_id}", "Show an account", answer=DomainAnswer),
+    operation(
         "KeystoneListAuthProjects", "GET", "/v3/auth/projects", "List the projects that the caller may use",
         answer=ProjectsAnswer,
     ),
-    _operation(
+    operation(
         "KeystoneListAuthDomains", "GET", "/v3/auth/domains", "List the accounts that the caller may use",
         answer=DomainsAnswer,
     ),
-    _operation(
+    operation(
         "KeystoneCreateUser", "POST", "/v3/users", "Create a user",
         body=CreateUser, answer=UserAnswer, success=201, action="iam:users:createUser", **_MANAGED,
     ),
-    _operation(
+    operation(
         "KeystoneListUsers", "GET", "/v3/users", "List the users",
         query=ByName, answer=UsersAnswer, action="iam:users:listUsers", **_MANAGED,
     ),
-    _operation(
+    operation(
         "KeystoneShowUser", "GET", "/v3/users/{user_id}", "Show a user",
         answer=UserAnswer, action="iam:users:getUser", **_MANAGED,
     ),
-    _operation(
+    operation(
         "KeystoneUpdateUserByAdmin", "PATCH", "/v3/users/{user_id}", "Change a user",
         body=UpdateUser, answer=UserAnswer, action="iam:users:updateUser", **_MANAGED,
     ),
-    _operation(
+    operation(
         "KeystoneDeleteUser", "DELETE", "/v3/users/{user_id}", "Delete a user, its access keys and tokens",
         success=204, action="iam:users:deleteUser", **_MANAGED,
     ),
-    _operation(
+    operation(
         "CreatePermanentAccessKey", "POST", "/v3.0/OS-CREDENTIAL/credentials", "Create an access key",
         body=CreateCredential, answer=CredentialAnswer, success=201,
         action="iam:credentials:createCredential", **_MANAGED,
     ),
-    _operation(
+    operation(
         "ListPermanentAccessKeys", "GET", "/v3.0/OS-CREDENTIAL/credentials", "List a user's access keys",
         query=ByUser, answer=CredentialsAnswer, action="iam:credentials:listCredentials", **_MANAGED,
     ),
-    _operation(
+    operation(
         "ShowPermanentAccessKey", "GET", "/v3.0/OS-CREDENTIAL/credentials/{access_key}", "Show an access key",
         answer=CredentialAnswer, action="iam:credentials:getCredential", **_MANAGED,
     ),
-    _operation(
+    operation(
         "DeletePermanentAccessKey", "DELETE", "/v3.0/OS-CREDENTIAL/credentials/{access_key}", "Delete an access key",
         success=204, action="iam:credentials:deleteCredential", **_MANAGED,
+    ),
+    operation(
+        "CreateTemporaryAccessKeyByToken", "POST", "/v3.0/OS-CREDENTIAL/securitytokens",
+        "Create an access key that ends by itself",
+        body=CreateTemporaryCredential, answer=TemporaryCredentialAnswer, success=201, tag="Users and keys",
     ),
 )  # fmt: skip

@@ -139,6 +139,26 @@ NEW_KEY: Final = (
     Column("User ID", "user_id"),
 )
 
+NEW_TEMPORARY_KEY: Final = (
+    Column("Access key", "access"),
+    Column("Secret key", "secret"),
+    Column("Security token", "securitytoken"),
+    Column("Expires (UTC)", "expires_at", Shape.INSTANT),
+)
+
+USER_GROUPS: Final = (
+    Column("ID", "id"),
+    Column("Name", "name", Shape.TEXT),
+    Column("Description", "description", Shape.TEXT),
+)
+
+POLICIES: Final = (
+    Column("ID", "id"),
+    Column("Name", "display_name", Shape.TEXT),
+    Column("Catalogue", "catalog"),
+    Column("Description", "description", Shape.TEXT),
+)
+
 TOKEN: Final = (
     Column("User", "user.name"),
     Column("Domain", "user.domain.name"),

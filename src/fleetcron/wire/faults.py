@@ -9,7 +9,7 @@ from typing import Final, TypedDict
 import msgspec
 
 from fleetcron.domain.execution import short
-from fleetcron.errors import Invalid, NotFound, StaleToken, Unauthenticated, Unavailable
+from fleetcron.errors import Invalid, NotFound, StaleToken, Throttled, Unauthenticated, Unavailable
 from fleetcron.wire.identity import FaultAnswer
 from fleetcron.wire.operation import Dialect
 from fleetcron.wire.schedules import NAMES
@@ -18,9 +18,12 @@ NO_SUCH_API = "APIGW.0101"
 TOO_LARGE = "APIGW.0201"
 STALE_TOKEN = "APIGW.0307"  # noqa: S105  (an error code)
 
+THROTTLED = "APIGW.0308"
+
 _SENTENCES: Final[Mapping[type[Exception], str]] = {
     Unavailable: "The service is now unavailable to process the request.",
     StaleToken: "The token must be updated.",
+    Throttled: "The throttling threshold has been reached.",
 }
 _NOUNS: Final = {"task": "scheduled task", "execution": "scheduled task execution"}
 

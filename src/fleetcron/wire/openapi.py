@@ -57,8 +57,9 @@ def document(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
 
 def _operation(row: Operation, schema_of: dict[int, Any], components: dict[str, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {"operationId": row.id, "summary": row.summary, "tags": [row.tag]}
-    if row.action is not None:
-        said["description"] = f"Permission: `{row.action}`."
+    action = row.action or row.permission
+    if action is not None:
+        said["description"] = f"Permission: `{action}`."
     said["parameters"] = [*_path_parameters(row.path), *_query_parameters(row, schema_of, components)]
     if row.id in {"KeystoneValidateToken", "KeystoneRevokeToken"}:
         said["parameters"].append(

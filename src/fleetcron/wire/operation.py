@@ -22,8 +22,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One operation of the API: everything that routes, authorisation and the OpenAPI document need to know.
 
     ``path`` has its parameters in braces. ``query``, ``body`` and ``answer`` are types that msgspec reads and
-    describes, None where there is none. ``action`` is the permission as IAM policies write it. ``faults`` maps each
-    documented error status to its error code. ``open_to_all`` needs no credentials.
+    describes, None where there is none. ``action`` is set where the vendor has a narrower action than the permission
+    that is asked. ``faults`` maps each documented error status to its error code. ``open_to_all`` needs no credentials.
     """
 
     id: str

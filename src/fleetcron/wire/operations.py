@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from fleetcron.domain.access import Permission
-from fleetcron.wire import access, executions, fleet, tasks
+from fleetcron.wire import access, audit, executions, fleet, groups, policies, tasks
 from fleetcron.wire.fields import Page
 from fleetcron.wire.operation import Operation
 from fleetcron.wire.schedules import ScheduleFields
@@ -24,6 +24,7 @@ _FAULTS: Final[Mapping[int, str]] = {
     403: "WKS.00081102",
     404: "WKS.00211902",
     405: "WKS.00000405",
+    429: "APIGW.0308",
     500: "WKS.00211401",
     503: "WKS.00050902",
 }
@@ -40,7 +41,6 @@ TASK_OPERATIONS: Final = (
         summary="Queries scheduled tasks.",
         tag="Scheduled tasks",
         permission=Permission.LIST_TASKS,
-        action="workspace:scheduledTasks:list",
         query=tasks.ListQuery,
         answer=tasks.TaskList,
         faults=_FAULTS,
@@ -52,7 +52,6 @@ TASK_OPERATIONS: Final = (
         summary="Creates a scheduled task.",
         tag="Scheduled tasks",
         permission=Permission.CREATE_TASK,
-        action="workspace:scheduledTasks:create",
         body=tasks.CreateTask,
         answer=tasks.ScheduleTask,
         faults=_WITH_BODY,
@@ -64,7 +63,6 @@ TASK_OPERATIONS: Final = (
         summary="Queries the details of a scheduled task.",
         tag="Scheduled tasks",
         permission=Permission.SHOW_TASK,
-        action="workspace:scheduledTasks:get",
         answer=tasks.TaskShown,
         faults=_FAULTS,
     ),
@@ -75,7 +73,6 @@ TASK_OPERATIONS: Final = (
         summary="Updates a scheduled task: what is absent stays, an empty text clears.",
         tag="Scheduled tasks",
         permission=Permission.UPDATE_TASK,
-        action="workspace:scheduledTasks:update",
         body=tasks.UpdateTask,
         answer=tasks.ScheduleTask,
         faults=_WITH_BODY,
@@ -87,7 +84,6 @@ TASK_OPERATIONS: Final = (
         summary="Deletes a scheduled task; one that does not exist is as good as deleted.",
         tag="Scheduled tasks",
         permission=Permission.DELETE_TASK,
-        action="workspace:scheduledTasks:delete",
         faults=_WITH_CONFLICT,
     ),
     Operation(
@@ -97,7 +93,6 @@ TASK_OPERATIONS: Final = (
         summary="Deletes scheduled tasks; ids that do not exist are passed over.",
         tag="Scheduled tasks",
         permission=Permission.DELETE_TASKS,
-        action="workspace:scheduledTasks:batchDelete",
         body=tasks.BatchDelete,
         faults=_WITH_BODY,
     ),
@@ -108,7 +103,6 @@ TASK_OPERATIONS: Final = (
         summary="Queries the next execution times of a schedule, five at most.",
         tag="Scheduled tasks",
         permission=Permission.PREVIEW_FIRES,
-        action="workspace:scheduledTasks:getFuture",
         body=ScheduleFields,
         answer=tasks.FutureExecutions,
         faults=_WITH_BODY,
@@ -120,7 +114,6 @@ TASK_OPERATIONS: Final = (
         summary="Queries scheduled task execution, newest first.",
         tag="Scheduled tasks",
         permission=Permission.LIST_EXECUTIONS,
-        action="workspace:scheduledTasks:listRecords",
         query=Page,
         answer=executions.ExecuteHistoryList,
         faults=_OF_HISTORY,
@@ -132,7 +125,6 @@ TASK_OPERATIONS: Final = (
         summary="Queries the subtasks of a scheduled task execution.",
         tag="Scheduled tasks",
         permission=Permission.SHOW_EXECUTION,
-        action="workspace:scheduledTasks:getRecord",
         query=Page,
         answer=executions.ExecuteDetailList,
         faults=_OF_HISTORY,
@@ -147,7 +139,6 @@ FLEET_OPERATIONS: Final = (
         summary="Queries servers.",
         tag="Servers",
         permission=Permission.LIST_SERVERS,
-        action="workspace:server:list",
         query=fleet.ServerQuery,
         answer=fleet.AppServerList,
         faults=_FAULTS,
@@ -159,7 +150,6 @@ FLEET_OPERATIONS: Final = (
         summary="Queries the details of a server.",
         tag="Servers",
         permission=Permission.SHOW_SERVER,
-        action="workspace:server:get",
         answer=fleet.AppServer,
         faults=_FAULTS,
     ),
@@ -170,7 +160,6 @@ FLEET_OPERATIONS: Final = (
         summary="Queries server groups.",
         tag="Servers",
         permission=Permission.LIST_GROUPS,
-        action="workspace:serverGroup:list",
         query=fleet.GroupQuery,
         answer=fleet.AppServerGroupList,
         faults=_FAULTS,
@@ -182,7 +171,6 @@ FLEET_OPERATIONS: Final = (
         summary="Queries the details of a server group.",
         tag="Servers",
         permission=Permission.SHOW_GROUP,
-        action="workspace:serverGroup:get",
         answer=fleet.AppServerGroup,
         faults=_FAULTS,
     ),
@@ -193,7 +181,6 @@ FLEET_OPERATIONS: Final = (
         summary="Starts servers at once.",
         tag="Servers",
         permission=Permission.START_SERVERS,
-        action="workspace:server:batchStart",
         body=fleet.BatchStart,
         faults=_WITH_BODY,
     ),
@@ -204,7 +191,6 @@ FLEET_OPERATIONS: Final = (
         summary="Stops servers at once.",
         tag="Servers",
         permission=Permission.STOP_SERVERS,
-        action="workspace:server:batchStop",
         body=fleet.BatchStop,
         faults=_WITH_BODY,
     ),
@@ -215,7 +201,6 @@ FLEET_OPERATIONS: Final = (
         summary="Restarts servers at once.",
         tag="Servers",
         permission=Permission.RESTART_SERVERS,
-        action="workspace:server:batchReboot",
         body=fleet.BatchStop,
         faults=_WITH_BODY,
     ),
@@ -226,7 +211,6 @@ FLEET_OPERATIONS: Final = (
         summary="Reinstalls servers at once.",
         tag="Servers",
         permission=Permission.REINSTALL_SERVERS,
-        action="workspace:server:batchReinstall",
         body=fleet.BatchReinstall,
         answer=fleet.ServerJobs,
         faults=_WITH_BODY,
@@ -238,11 +222,17 @@ FLEET_OPERATIONS: Final = (
         summary="Reinstalls a server at once.",
         tag="Servers",
         permission=Permission.REINSTALL_SERVERS,
-        action="workspace:server:reinstall",
         body=fleet.Reinstall,
         answer=fleet.Job,
         faults=_WITH_BODY,
     ),
 )
 
-OPERATIONS: Final = (*TASK_OPERATIONS, *FLEET_OPERATIONS, *access.OPERATIONS)
+OPERATIONS: Final = (
+    *TASK_OPERATIONS,
+    *FLEET_OPERATIONS,
+    *access.OPERATIONS,
+    *groups.OPERATIONS,
+    *policies.OPERATIONS,
+    *audit.OPERATIONS,
+)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict
+from collections.abc import Iterable
+from typing import Annotated, Final, Literal, NotRequired, TypedDict
 
 import msgspec
 from msgspec import Meta
@@ -58,11 +59,26 @@ class PasswordMethod(Confidential, frozen=True, kw_only=True):
     user: PasswordUser
 
 
-class Identity(Confidential, frozen=True, kw_only=True):
-    """How somebody signs in: by password is the only way."""
+class TokenMethod(Confidential, frozen=True, kw_only=True):
+    """Signing in by a token, for another scope."""
 
-    methods: Annotated[list[Literal["password"]], Meta(min_length=1, max_length=1)]
-    password: PasswordMethod
+    id: Annotated[str, Meta(min_length=1)]
+
+
+class Identity(Confidential, frozen=True, kw_only=True):
+    """How somebody signs in: by password or by token."""
+
+    methods: Annotated[list[Literal["password", "token"]], Meta(min_length=1, max_length=1)]
+    password: PasswordMethod | None = None
+    token: TokenMethod | None = None
+
+    def __post_init__(self) -> None:
+        if self.method() is None:
+            raise ValueError(f"must have a {self.methods[0]}, which methods names")
+
+    def method(self) -> PasswordMethod | TokenMethod | None:
+        """What the first method needs, None where it is missing."""
+        return self.password if self.methods[0] == "password" else self.token
 
 
 class Auth(Confidential, frozen=True, kw_only=True):
@@ -77,9 +93,12 @@ class SignIn(Confidential, frozen=True, kw_only=True):
 
     auth: Auth
 
-    def user(self) -> PasswordUser:
-        """Who signs in."""
-        return self.auth.identity.password.user
+    def method(self) -> PasswordMethod | TokenMethod:
+        """By what somebody signs in."""
+        method = self.auth.identity.method()
+        if method is None:
+            raise AssertionError("an identity without its method was read")
+        return method
 
     def scope(self) -> Scope | None:
         """What the token shall be for; None is the whole account, too."""
@@ -90,6 +109,31 @@ class SignIn(Confidential, frozen=True, kw_only=True):
             return AccountScope(account=_account(scope.domain))
         project = scope.project
         return ProjectScope(project_id=project.id, name=project.name, account=_account(project.domain))
+
+
+class TokenQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """With ``nocatalog``, whatever its value, the answer leaves the catalogue out."""
+
+    nocatalog: str | None = None
+
+
+class Endpoint(TypedDict):
+    """Where a service of the catalogue is, in one region."""
+
+    id: str
+    interface: str
+    region: str
+    region_id: str
+    url: str
+
+
+class CatalogService(TypedDict):
+    """A service of the catalogue."""
+
+    id: str
+    type: str
+    name: str
+    endpoints: list[Endpoint]
 
 
 class TokenUser(NamedInDomain):
@@ -106,7 +150,7 @@ class TokenRecord(TypedDict):
     expires_at: str
     user: TokenUser
     roles: list[Named]
-    catalog: list[dict[str, Any]]
+    catalog: list[CatalogService]
     project: NotRequired[NamedInDomain]
     domain: NotRequired[Named]
 
@@ -117,8 +161,8 @@ class TokenAnswer(TypedDict):
     token: TokenRecord
 
 
-def say_token(signed_in: SignedIn) -> TokenAnswer:
-    """What the token stands for."""
+def say_token(signed_in: SignedIn, base: str, query: TokenQuery) -> TokenAnswer:
+    """What the token stands for; ``base`` is the service's public address."""
     account: Named = {"id": signed_in.account.account_id, "name": signed_in.account.name}
     user = signed_in.user
     token: TokenRecord = {
@@ -128,13 +172,32 @@ def say_token(signed_in: SignedIn) -> TokenAnswer:
         "user": {"id": user.user_id, "name": user.name, "domain": account, "password_expires_at": ""},
         # The vendor's name for the account's administrator; Keystone's for everybody else.
         "roles": [{"id": "0", "name": "te_admin" if user.administrator else "member"}],
-        "catalog": [],
+        "catalog": [] if query.nocatalog is not None else [_identity(signed_in.regions, base)],
     }
     if signed_in.project is None:
         token["domain"] = account
     else:
         token["project"] = {"id": signed_in.project.project_id, "name": signed_in.project.name, "domain": account}
     return {"token": token}
+
+
+def _identity(regions: Iterable[str], base: str) -> CatalogService:
+    """The identity API itself, which OpenStack's clients look up before they ask it anything but a token."""
+    return {
+        "id": "identity",
+        "type": "identity",
+        "name": "keystone",
+        "endpoints": [
+            {
+                "id": "identity-public",
+                "interface": "public",
+                "region": region,
+                "region_id": region,
+                "url": f"{base}/v3",
+            }
+            for region in regions
+        ],
+    }
 
 
 def _account(domain: DomainNamed | None) -> str | None:

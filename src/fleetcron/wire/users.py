@@ -8,7 +8,15 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from fleetcron.domain.access import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN, AccessKey, User
+from fleetcron.domain.access import (
+    PASSWORD_LENGTH_MAX,
+    PASSWORD_LENGTH_MIN,
+    TEMPORARY_KEY_SECONDS_MAX,
+    TEMPORARY_KEY_SECONDS_MIN,
+    AccessKey,
+    TemporaryKey,
+    User,
+)
 from fleetcron.wire.fields import Id
 from fleetcron.wire.identity import Confidential, Links, Named, say_instant, say_links
 
@@ -72,6 +80,38 @@ class CreateCredential(msgspec.Struct, frozen=True, kw_only=True):
     credential: NewCredential = NewCredential()
 
 
+class TemporaryToken(Confidential, frozen=True, kw_only=True):
+    """For how long the key shall be good; ``id`` is the token that asks, once more."""
+
+    id: Annotated[str, Meta(min_length=1)] | None = None
+    duration_seconds: Annotated[int, Meta(ge=TEMPORARY_KEY_SECONDS_MIN, le=TEMPORARY_KEY_SECONDS_MAX)] = (
+        TEMPORARY_KEY_SECONDS_MIN
+    )
+
+
+class TemporaryIdentity(Confidential, frozen=True, kw_only=True):
+    """For whom the key shall be: for the caller is the only way.
+
+    A ``policy`` that says what the key may do is refused: to pass it over would leave a key that may do more.
+    """
+
+    methods: Annotated[list[Literal["token"]], Meta(min_length=1, max_length=1)]
+    token: TemporaryToken = TemporaryToken()
+    policy: UnsetType | None = UNSET
+
+
+class TemporaryAuth(Confidential, frozen=True, kw_only=True):
+    """For whom the key shall be."""
+
+    identity: TemporaryIdentity
+
+
+class CreateTemporaryCredential(Confidential, frozen=True, kw_only=True):
+    """The body that makes an access key that ends by itself."""
+
+    auth: TemporaryAuth
+
+
 class ByUser(msgspec.Struct, frozen=True, kw_only=True):
     """A list's filter: this user's; without it, one's own."""
 
@@ -119,6 +159,21 @@ class CredentialAnswer(TypedDict):
     credential: CredentialRecord
 
 
+class TemporaryCredentialRecord(TypedDict):
+    """A temporary access key; whoever signs with it sends the security token along."""
+
+    access: str
+    secret: str
+    securitytoken: str
+    expires_at: str
+
+
+class TemporaryCredentialAnswer(TypedDict):
+    """One temporary access key."""
+
+    credential: TemporaryCredentialRecord
+
+
 class CredentialsAnswer(TypedDict):
     """Access keys."""
 
@@ -158,3 +213,15 @@ def say_credential(key: AccessKey) -> CredentialRecord:
 def say_new_credential(key: AccessKey) -> CredentialAnswer:
     """An access key with its secret, this once."""
     return {"credential": {**say_credential(key), "secret": key.secret_key}}
+
+
+def say_temporary_credential(key: TemporaryKey) -> TemporaryCredentialAnswer:
+    """A temporary access key with its secrets, this once."""
+    return {
+        "credential": {
+            "access": key.access_key,
+            "secret": key.secret_key,
+            "securitytoken": key.security_token,
+            "expires_at": say_instant(key.expires_at),
+        }
+    }

@@ -1,0 +1,55 @@
+"""``fleetcron secrets``: the keys with which secrets are sealed; at the service's machine, while that is stopped."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fleetcron.cli.exits import Exit, Failure
+from fleetcron.errors import BadSettings
+from fleetcron.store.database import FILE_NAME, Database
+from fleetcron.store.vault import new_key
+from fleetcron.store.vault import rotate as rotate_keys
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def key() -> None:
+    """Print a fresh key, for a file that FLEETCRON_SECRET_KEYS_FILE names."""
+    typer.echo(new_key())
+
+
+@app.command()
+def rotate(
+    *,
+    data_dir: Annotated[
+        Path, typer.Option(envvar="FLEETCRON_DATA_DIR", file_okay=False, help="The service's folder.")
+    ] = Path("~/.local/share/fleetcron"),
+    keys_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="FLEETCRON_SECRET_KEYS_FILE",
+            dir_okay=False,
+            help="The file of keys; by default secret.keys in that folder.",
+        ),
+    ] = None,
+    drop_old: Annotated[
+        bool,
+        typer.Option("--drop-old", help="Forget the old keys; then old copies of the database lose their secrets."),
+    ] = False,
+) -> None:
+    """Seal every secret with a new key. Stop the service before: it must not write meanwhile."""
+    folder = data_dir.expanduser().absolute()
+    if not (folder / FILE_NAME).exists():
+        raise Failure(Exit.USAGE, f"there is no database in {folder}")
+    try:
+        with closing(Database(folder)) as database:
+            count = rotate_keys(database, keys_file, drop_old=drop_old)
+    except (BadSettings, OSError) as error:
+        raise Failure(Exit.USAGE, str(error)) from error
+    typer.echo(f"Sealed {count} secrets with a new key.")

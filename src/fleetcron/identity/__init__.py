@@ -1,0 +1,1 @@
+"""Other identity services, which say whom a token stands for."""
