@@ -195,7 +195,13 @@ def test_users_see_to_themselves_and_their_own_keys(ada: httpx.Client, user: dic
     assert shown == {name: value for name, value in made.items() if name != "secret"}
     assert said(ada.get(KEYS))["credentials"] == [shown]
     gone(ada.delete(f"{KEYS}/{made['access']}"))
-    refused(ada.get(f"{KEYS}/{made['access']}"), 404)
+
+
+def test_a_key_that_is_taken_back_takes_its_users_tokens_along(root: httpx.Client, ada: httpx.Client) -> None:
+    made = said(ada.post(KEYS, json={"credential": {}}), 201)["credential"]
+    gone(root.delete(f"{KEYS}/{made['access']}"))
+    refused(ada.get(KEYS), 401)
+    refused(root.get(f"{KEYS}/{made['access']}"), 404)
 
 
 def test_a_user_has_two_keys_at_most(root: httpx.Client, user: dict[str, Any]) -> None:
