@@ -290,16 +290,9 @@ class Access:
             return keys.owned(tx, caller, access_key)
 
     def delete_access_key(self, caller: Caller, access_key: str) -> None:
-        """Forget an access key; with a permanent one go its user's temporary ones, and its tokens.
-
-        Whoever takes a key back mistrusts what was made with it. Who may is as in showing it.
-        """
+        """Forget an access key, and with a permanent one what else its user has; who may as in showing it."""
         with self._changing() as tx:
-            key = keys.owned(tx, caller, access_key)
-            store.delete_access_key(tx, access_key)
-            if key.expires_at is None:
-                store.revoke_temporary_keys(tx, key.user_id)
-                store.revoke_tokens(tx, key.user_id)
+            keys.take_back(tx, keys.owned(tx, caller, access_key))
 
     @contextmanager
     def _changing(self) -> Iterator[Transaction]:

@@ -99,6 +99,17 @@ def owned(tx: Transaction, caller: Caller, access_key: str) -> AccessKey:
     return key
 
 
+def take_back(tx: Transaction, key: AccessKey) -> None:
+    """Forget an access key; with a permanent one go its user's temporary ones, and its tokens.
+
+    Whoever takes a key back mistrusts what was made with it.
+    """
+    store.delete_access_key(tx, key.access_key)
+    if key.expires_at is None:
+        store.revoke_temporary_keys(tx, key.user_id)
+        store.revoke_tokens(tx, key.user_id)
+
+
 def refuse_temporary(caller: Caller) -> None:
     """Let nobody have a new key for a temporary one: it would never end.
 
