@@ -20,6 +20,7 @@ import uvicorn
 
 from builders import NOW, Clock, a_subtask, an_execution, eventually
 from fleetcron.assembly.house import House
+from fleetcron.assembly.protocol import BoundedHead
 from fleetcron.assembly.settings import Settings
 from fleetcron.control import tokens
 from fleetcron.domain.access import Scope
@@ -70,11 +71,11 @@ class Person:
 class Premises:
     """The service at its address, its administrator's client, and what tests need of people and tasks."""
 
-    def __init__(self, house: House, url: str, clock: Clock) -> None:
+    def __init__(self, house: House, client: httpx.Client, clock: Clock) -> None:
         self.house = house
-        self.url = url
+        self.client = client
+        self.url = str(client.base_url).rstrip("/")
         self.clock = clock
-        self.client = httpx.Client(base_url=url, trust_env=False)
         self._numbers = itertools.count(1)
         self.root = {TOKEN: self.sign_in("admin")}
         self.projects = {one["name"]: one["id"] for one in self.as_root("GET", "/v3/projects")["projects"]}
@@ -146,7 +147,7 @@ class Premises:
         body: bytes = b"",
         *,
         access_key: str = ACCESS_KEY,
-        secret: str = SECRET_KEY,  # noqa: S107  (no secret)
+        secret: str = SECRET_KEY,
         age: timedelta = timedelta(),
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
@@ -163,6 +164,10 @@ class Premises:
         )
         signature = sign(request, access_key=access_key, secret=secret, now=self.clock() - age)
         return {name: value for name, value in lowered.items() if name != "host"} | signature
+
+    def signed_by(self, person: Person, method: str, path: str, body: bytes = b"") -> dict[str, str]:
+        """The same, signed by a person."""
+        return self.signed(method, path, body, access_key=person.access_key, secret=person.secret_key)
 
 
 @contextmanager
@@ -182,16 +187,16 @@ def premises(folder: Path, clock: Clock) -> Iterator[Premises]:
     house = House(settings, clock=clock)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
-            house.app, lifespan="off", ws="none", log_config=None, server_header=False, proxy_headers=False
+            house.app, http=BoundedHead, lifespan="off", ws="none", log_config=None, proxy_headers=False
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
             eventually(lambda: server.started)
-            found = Premises(house, f"http://127.0.0.1:{listener.getsockname()[1]}", clock)
-            with found.client:
-                yield found
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            with httpx.Client(base_url=url, trust_env=False) as client:
+                yield Premises(house, client, clock)
         finally:
             server.should_exit = True
             thread.join()

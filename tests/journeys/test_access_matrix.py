@@ -21,7 +21,6 @@ from premises import ACCOUNT, BODY, NORTH, SECURITY, SUBJECT, TOKEN, Person, Pre
 SOUTH_TOKEN = ProjectScope(name="south")
 SCHEDULE = {"scheduled_type": "DAY", "day_interval": 1, "scheduled_time": "03:00:00"}
 JSON = {"content-type": "application/json"}
-AUTHORIZATION = "Authorization"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +72,7 @@ ROWS: Final = (
     Row(id="ListTaskExecuteHistory", method="GET", path="/schedule-task/{task}/execute-history",
         action=TASKS + "listRecords", resource="scheduledTask:{task}", looks=True),
     Row(id="ListTaskExecuteDetail", method="GET", path="/schedule-task/{task}-1/execute-detail",
-        action=TASKS + "getRecord", resource="scheduledTask:{task}", looks=True),
+        action=TASKS + "getRecord", resource="scheduledTask:*", looks=True),
     Row(id="ListServers", method="GET", path="/app-servers", action=SERVERS + "list", resource="server:*", looks=True),
     Row(id="ShowServer", method="GET", path="/app-servers/s-1", action=SERVERS + "get", resource="server:s-1",
         looks=True),
@@ -191,7 +190,7 @@ def test_the_account_may_everything(place: Premises, asks: Asks, row: Row, how: 
 @every_operation
 @pytest.mark.parametrize("how", ["token", "token for the project", "signature", "temporary key"])
 def test_full_access_is_to_everything(
-    place: Premises, people: dict[str, Person], asks: Asks, row: Row, how: str
+    place: Premises, people: dict[str, Person], asks: Asks, row: Row, *, how: str
 ) -> None:
     full, task_id = people["full"], place.task()
     headers = credentials(place, full, row, task_id, how)
@@ -216,7 +215,7 @@ def test_read_only_access_is_to_what_only_looks(
 @every_operation
 @pytest.mark.parametrize("how", ["token", "token for the project", "signature", "temporary key"])
 def test_one_action_is_one_operation(
-    place: Premises, people: dict[str, Person], asks: Asks, row: Row, task_id: str, how: str
+    place: Premises, people: dict[str, Person], asks: Asks, row: Row, task_id: str, *, how: str
 ) -> None:
     before = place.rows()
     answer = asks(row, task_id, credentials(place, people["recorder"], row, task_id, how))
@@ -253,7 +252,7 @@ def test_without_a_policy_nothing_is_allowed(
 @every_operation
 @pytest.mark.parametrize("person", ["admin", "full"])
 def test_a_token_of_another_project_opens_nothing(
-    place: Premises, people: dict[str, Person], asks: Asks, row: Row, task_id: str, person: str
+    place: Premises, people: dict[str, Person], asks: Asks, row: Row, task_id: str, *, person: str
 ) -> None:
     before = place.rows()
     answer = asks(row, task_id, {TOKEN: place.token(person, SOUTH_TOKEN)})
@@ -271,7 +270,7 @@ def credentials(place: Premises, person: Person, row: Row, task_id: str, how: st
         case "token for the project":
             return {TOKEN: place.token(person.name, ProjectScope(name="north"))}
         case "signature":
-            return place.signed(row.method, path, body, access_key=person.access_key, secret=person.secret_key)
+            return place.signed_by(person, row.method, path, body)
         case _:
             key = temporary_key(place, person)
             return place.signed(
@@ -412,7 +411,7 @@ def good_token_beside_a_bad_signature(place: Premises, row: Row, task_id: str) -
     ids=lambda prove: prove.__name__,
 )  # fmt: skip
 def test_who_cannot_prove_who_it_is_gets_nothing(
-    place: Premises, people: dict[str, Person], asks: Asks, row: Row, task_id: str,
+    place: Premises, people: dict[str, Person], asks: Asks, row: Row, task_id: str, *,
     prove: Callable[[Premises, Row, str], Refused],
 ) -> None:  # fmt: skip
     # A good signature first: bad ones in a row would lock the key that they all use.

@@ -30,3 +30,8 @@ def test_every_answer_can_be_quoted(stranger: httpx.Client, web: httpx.Client) -
     ]
     ids = {answer.headers["X-Request-Id"] for answer in answers}
     assert len(ids) == len(answers)
+
+
+def test_what_may_hold_secrets_is_kept_by_nobody_on_the_way(stranger: httpx.Client, address: str) -> None:
+    assert stranger.get(f"{address}/v3").headers["Cache-Control"] == "no-store"
+    assert "Cache-Control" not in stranger.get("/schedule-task").headers

@@ -19,6 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from fleetcron.assembly import inventory
+from fleetcron.assembly.protocol import BoundedHead
 from fleetcron.assembly.settings import Settings, Tuning, read_tuning
 from fleetcron.assembly.threads import WorkerThread
 from fleetcron.assembly.tls import tls_context
@@ -158,7 +159,7 @@ def serve(settings: Settings, announce: Callable[[Welcome], None]) -> None:
         config = uvicorn.Config(
             service.app,
             loop="uvloop",
-            http="httptools",
+            http=BoundedHead,
             ws="none",
             lifespan="off",
             log_config=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fleetcron.control.authorisation import EVERY, TASK, authorise
 from fleetcron.domain.access import Caller, Permission
 from fleetcron.domain.execution import Execution, Subtask
-from fleetcron.errors import NotFound
+from fleetcron.errors import Forbidden, NotFound
 from fleetcron.store import executions, subtasks
 from fleetcron.store.database import Database
 from fleetcron.store.executions import Record
@@ -48,9 +48,13 @@ class History:
         """
         with self._database.snapshot() as tx:
             execution = executions.find(tx, project_id, execution_id)
-            # Before it is told whether there is such an execution; permissions are for its task.
-            task_id = EVERY if execution is None else execution.task_id
-            authorise(tx, caller, Permission.SHOW_EXECUTION, project_id, (TASK, task_id))
+            # Permissions are for its task. Who may not see it is told the same as if there were no such execution.
+            try:
+                task_id = EVERY if execution is None else execution.task_id
+                authorise(tx, caller, Permission.SHOW_EXECUTION, project_id, (TASK, task_id))
+            except Forbidden:
+                authorise(tx, caller, Permission.SHOW_EXECUTION, project_id, (TASK, EVERY))
+                raise
             if execution is None:
                 raise NotFound("execution", execution_id)
             return execution, subtasks.page(tx, execution_id, offset=offset, limit=limit)

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from fleetcron import errors
@@ -24,7 +25,7 @@ from fleetcron.web.authentication import Gate
 from fleetcron.web.call import Answer, Call, Deed, Ground
 from fleetcron.wire import faults
 from fleetcron.wire.fields import read_body, read_query
-from fleetcron.wire.operation import Operation
+from fleetcron.wire.operation import Dialect, Operation
 from fleetcron.wire.signature import Request
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,9 @@ class Door:
             answer = _fault(operation, error, request_id)
         if failure is not None or operation.method != "GET":
             answer = await self._put_on_record(operation, scope, asking, answer, failure=failure, request_id=request_id)
+        if operation.dialect is Dialect.IDENTITY:
+            # Tokens and secrets are in them: nobody on the way shall keep a copy.
+            answer = msgspec.structs.replace(answer, headers={**answer.headers, "Cache-Control": "no-store"})
         await send_answer(send, answer, request_id)
 
     async def _answer(self, operation: Operation, scope: Scope, receive: Receive, asking: Asking) -> Answer:
@@ -223,7 +227,7 @@ def _query(kind: type[Query], raw: bytes) -> Query:
 def _read(operation: Operation, body: bytes, headers: Mapping[str, str]) -> object:
     if operation.body is None:
         return None
-    kind = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    kind = headers.get("content-type", "application/json").partition(";")[0].strip(" \t").lower()
     if kind != "application/json":
         raise Refused(
             415,
