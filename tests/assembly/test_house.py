@@ -159,11 +159,21 @@ def test_the_fleet_belongs_to_the_first_region_also_when_another_becomes_the_fir
 ) -> None:
     config = tmp_path / "config.toml"
     settings = Settings(data_dir=settings.data_dir, fleet=settings.fleet, config=config)
-    for regions in ('["north"]', '["south", "north"]'):
+    for regions in ('["north"]', '["south", "north"]', '["east"]'):
         config.write_text(f"regions = {regions}")
         with running(settings) as service, service.database.snapshot() as tx:
             sizes = [fleet.size(tx, project.project_id, "all") for project in service.established.projects]
             assert sizes == [3] if len(sizes) == 1 else sizes == [3, 0]
+
+
+def test_a_first_start_that_fails_leaves_the_secrets_to_the_next(settings: Settings, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('[[endpoints]]\nname = "e"\ndriver = "command"\n')
+    with pytest.raises(BadSettings):
+        House(Settings(data_dir=settings.data_dir, fleet=wrong), clock=now)
+    with running(Settings(data_dir=settings.data_dir)) as service:
+        assert service.established.admin_password is not None
+        assert service.established.secret_key is not None
 
 
 def test_a_service_without_a_fleet_answers_and_ends_what_it_cannot_reach(settings: Settings) -> None:

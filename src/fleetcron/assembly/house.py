@@ -19,6 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from fleetcron.assembly import inventory
+from fleetcron.assembly.inventory import Inventory
 from fleetcron.assembly.protocol import BoundedHead
 from fleetcron.assembly.settings import Settings, Tuning, read_tuning
 from fleetcron.assembly.threads import WorkerThread
@@ -44,6 +45,7 @@ from fleetcron.engine.sweeper import Sweeper
 from fleetcron.errors import BadSettings
 from fleetcron.identity.contract import KeystoneConfig
 from fleetcron.identity.registry import open_identity
+from fleetcron.store import access as store
 from fleetcron.store import fleet
 from fleetcron.store.database import Database
 from fleetcron.store.vault import open_vault
@@ -98,8 +100,12 @@ class House:
         try:
             access = Access(self.database, vault=open_vault(self.database, settings.secret_keys))
             reception = _reception(self.database, tuning.identity)
+            # Whatever can be wrong with the files comes first: an account that is made shows its secrets only once.
+            found = _read_inventory(settings, clock)
+            endpoints = {endpoint.name: _open(endpoint, settings.data_dir, clock) for endpoint in found.endpoints}
             self.established = access.establish(clock(), _founding(settings, tuning))
-            endpoints = _open_inventory(self.database, settings, self.established, clock)
+            if settings.fleet is not None:
+                _stock(self.database, self.established, found)
         except BaseException:
             self.database.close()
             raise
@@ -234,20 +240,20 @@ def _founding(settings: Settings, tuning: Tuning) -> Founding:
     )
 
 
-def _open_inventory(
-    database: Database, settings: Settings, established: Established, clock: Callable[[], datetime]
-) -> dict[str, Endpoint]:
-    """Make the first project's servers what the fleet file says, and open their endpoints' drivers."""
-    if settings.fleet is None:
-        return {}
-    project_id = established.projects[0].project_id
-    found = inventory.read(settings.fleet, project_id=project_id, now=clock())
+def _read_inventory(settings: Settings, clock: Callable[[], datetime]) -> Inventory:
+    return Inventory() if settings.fleet is None else inventory.read(settings.fleet, project_id="", now=clock())
+
+
+def _stock(database: Database, established: Established, found: Inventory) -> None:
+    """Make the first project's servers what the fleet file says, and no other's, whichever was the first before."""
+    first = established.projects[0]
+    servers = [msgspec.structs.replace(server, project_id=first.project_id) for server in found.servers]
+    groups = [msgspec.structs.replace(group, project_id=first.project_id) for group in found.groups]
     with database.transaction() as tx:
-        # The fleet belongs to the first region alone, whichever was the first before.
-        for project in established.projects[1:]:
-            fleet.replace_inventory(tx, project.project_id, [], [])
-        fleet.replace_inventory(tx, project_id, found.servers, found.groups)
-    return {endpoint.name: _open(endpoint, settings.data_dir, clock) for endpoint in found.endpoints}
+        for project in store.list_projects(tx, first.account_id):
+            if project != first:
+                fleet.replace_inventory(tx, project.project_id, [], [])
+        fleet.replace_inventory(tx, first.project_id, servers, groups)
 
 
 def _open(endpoint: nouns.Endpoint, data_dir: Path, clock: Callable[[], datetime]) -> Endpoint:
