@@ -90,3 +90,15 @@ def test_an_execution_of_nothing_is_sealed_as_it_is(tx: Transaction) -> None:
     executions.insert(tx, [empty])
     ledger.seal(tx, [empty], say)
     assert executions.stretch(tx, "t2", 1, 1) == [b"e2 SUCCESS 0/0/0/0"]
+
+
+def test_how_late_it_was_is_published_once_when_it_ends(tx: Transaction, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", ledger.__name__)
+    ledger.settle(tx, [settled("e1", 1), settled("e1", 2)], say)
+    assert caplog.messages == []
+    ledger.settle(tx, [settled("e1", 3)], say)
+    execution = only(tx)
+    recorded = (execution.created_at - execution.fire_at).total_seconds()
+    begun = ((execution.began_at or NOW) - execution.fire_at).total_seconds()
+    (message,) = caplog.messages
+    assert f"recorded after {recorded:.3f} s, first begun after: {begun:.3f} s" in message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 
 import msgspec
@@ -10,6 +11,8 @@ from fleetcron.dispatch.contract import Settled
 from fleetcron.domain.execution import Execution, outcome
 from fleetcron.store import executions, subtasks
 from fleetcron.store.database import Transaction
+
+log = logging.getLogger(__name__)
 
 Say = Callable[[Execution], bytes]
 """Renders a finished execution as it is said on the wire; given by assembly, opaque here."""
@@ -42,6 +45,23 @@ def seal(tx: Transaction, candidates: Iterable[Execution], say: Say) -> None:
         _counted(tx, execution) for execution in candidates if execution.succeeded + execution.failed == execution.total
     ]
     executions.seal(tx, [(execution, say(execution)) for execution in sealed])
+    for execution in sealed:
+        _publish(execution)
+
+
+def _publish(execution: Execution) -> None:
+    """Say how an execution ended and how late it was: recorded and begun so many seconds after its fire time."""
+    began_at = execution.began_at
+    log.info(
+        "execution %s of task %s: %s, %d of %d succeeded, recorded after %.3f s, first begun after: %s",
+        execution.execution_id,
+        execution.task_id,
+        execution.status,
+        execution.succeeded,
+        execution.total,
+        (execution.created_at - execution.fire_at).total_seconds(),
+        "none did" if began_at is None else f"{(began_at - execution.fire_at).total_seconds():.3f} s",
+    )
 
 
 def _counted(tx: Transaction, execution: Execution) -> Execution:
