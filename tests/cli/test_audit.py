@@ -77,6 +77,12 @@ def test_an_export_has_a_record_on_each_line_and_all_of_them(run: Run, ann: str)
     assert [json.loads(line)["id"] for line in out.splitlines()] == ids[:2]
 
 
+def test_a_table_that_is_cut_says_so_beside_a_pipe(run: Run, ann: str) -> None:
+    run("user", "disable", ann)
+    assert run("audit", "--limit", "1")[2] == "The newest 1; --all for all\n"
+    assert run("audit", "--all")[2] == ""
+
+
 def test_more_than_a_page_is_joined(run: Run, ann: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleetcron.cli.audit.PAGE_MAX", 1)
     run("user", "disable", ann)

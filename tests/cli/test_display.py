@@ -89,7 +89,18 @@ def test_a_terminal_says_which_stretch_of_the_list_it_shows(screen: Screen) -> N
     shown = screen(80)
     reply = Reply(body=b'{"count":40,"items":[{"id":"lab","name":"Lab"}]}', headers={})
     display.show_page(reply, GROUPS, json=False, noun="groups", offset=10)
-    assert shown.lines()[-1] == "11 to 11 of 40 groups"
+    assert shown.lines()[-1] == "11 to 11 of 40 groups; --all for all"
+    display.show_page(reply, GROUPS, json=False, noun="groups", offset=39)
+    assert shown.lines()[-1] == "40 to 40 of 40 groups"
+
+
+def test_a_list_that_is_cut_says_so_beside_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    reply = Reply(body=b'{"count":40,"items":[{"id":"lab","name":"Lab"}]}', headers={})
+    display.show_page(reply, GROUPS, json=False, noun="groups", offset=10)
+    printed = capsys.readouterr()
+    assert (len(printed.out.splitlines()), printed.err) == (2, "11 to 11 of 40 groups; --all for all\n")
+    display.show_page(reply, GROUPS, json=False, noun="groups", offset=39)
+    assert capsys.readouterr().err == ""
 
 
 @given(text=st.text())

@@ -10,6 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 from fleetcron.cli.app import COMMANDS, load
+from fleetcron.cli.exits import Misuse
 from fleetcron.cli.options import Consent, Output, Stretch, grouped
 
 
@@ -50,6 +51,12 @@ def test_a_group_of_options_arrives_as_one_value() -> None:
 def test_nobody_is_asked_who_said_yes_or_has_no_terminal() -> None:
     Consent(yes=True).ask("Delete?", on_terminal=True)
     Consent().ask("Delete?", on_terminal=False)
+    Consent(yes=True).demand("Reinstall?", on_terminal=False)
+
+
+def test_what_cannot_be_undone_needs_a_yes_where_nobody_can_be_asked() -> None:
+    with pytest.raises(Misuse, match="Reinstall\\? Say --yes"):
+        Consent().demand("Reinstall?", on_terminal=False)
 
 
 def test_whoever_does_not_consent_is_stopped() -> None:

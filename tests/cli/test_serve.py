@@ -53,6 +53,22 @@ def test_what_is_set_is_so_and_good_for_signing_in(
     assert secret(said, "Data") == str(tmp_path / "state")
 
 
+def test_a_lost_password_is_chosen_anew(
+    serving: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path):
+        pass
+    (tmp_path / "sign-in.env").unlink()
+    with serving(tmp_path) as forgetful:
+        assert "start with FLEETCRON_ADMIN_PASSWORD=... set" in forgetful
+    with serving(tmp_path, FLEETCRON_ADMIN_PASSWORD="chosen anew") as said:
+        monkeypatch.setenv("FLEETCRON_URL", str(secret(said, "Address")))
+        monkeypatch.setenv("FLEETCRON_PASSWORD", "chosen anew")
+        with pytest.raises(SystemExit) as ended:
+            main(["server", "list"])
+    assert (ended.value.code, capfd.readouterr().err) == (0, "No servers.\n")
+
+
 def test_settings_that_cannot_be_meant_are_misuse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,7 +121,7 @@ def test_an_empty_list_says_so_beside_the_output(run: Run) -> None:
 def test_tasks_are_deleted_one_or_many_at_once(run: Run) -> None:
     one = create(run, "alone")
     many = [create(run, f"crowd-{number}") for number in range(BATCH_DELETE_MAX + 1)]
-    assert run("task", "delete", one, one) == (0, "Deleted 1 task.\n", "")
+    assert run("task", "delete", one, one) == (0, "Asked to delete 1 task.\n", "")
     assert run("task", "delete", *many, "--json") == (0, "null\n", "")
     assert run("task", "show", one)[0] == 5
     assert json.loads(run("task", "list", "--name", "crowd-", "--json")[1])["count"] == 0

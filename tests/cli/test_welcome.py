@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from fleetcron.assembly import Welcome
-from fleetcron.cli.welcome import SECRETS, welcome_text, write_sign_in_file
+from fleetcron.cli.welcome import SECRETS, program_name, welcome_text, write_sign_in_file
 from fleetcron.errors import BadSettings
 
 FIRST = Welcome(
@@ -43,7 +44,44 @@ def test_the_first_start_shows_everything_once() -> None:
 def test_a_later_start_shows_no_secret() -> None:
     said = welcome_text(LATER, None)
     assert FIRST.url in said
-    assert not any(word in said for word in ("Password", "key", "not shown again"))
+    assert not any(word in said for word in ("Password  ", "key", "not shown again"))
+    assert "were shown at its first start" in said
+    assert "start with FLEETCRON_ADMIN_PASSWORD=... set" in said
+
+
+def test_where_secrets_are_is_not_explained_to_whoever_has_them(tmp_path: Path) -> None:
+    file = tmp_path / "sign-in.env"
+    given = msgspec.structs.replace(LATER, admin_password="given")
+    write_sign_in_file(file, LATER)
+    assert "were shown" in welcome_text(LATER, file)
+    assert "were shown" not in welcome_text(given, file)
+    write_sign_in_file(file, FIRST)
+    assert "were shown" not in welcome_text(LATER, file)
+
+
+def test_a_plain_shell_can_do_what_is_advised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = Path("sign in.env")
+    write_sign_in_file(file, FIRST)
+    said = welcome_text(FIRST, file, program="echo")
+    advice = "\n".join(said.splitlines()[-2:])
+    ran = subprocess.run(["sh", "-ec", advice], cwd="/", check=True, capture_output=True, text=True)
+    assert ran.stdout == "server list\n"
+
+
+def test_without_a_file_the_advice_says_the_address() -> None:
+    assert welcome_text(FIRST, None).endswith("\n  FLEETCRON_URL=http://127.0.0.1:8774 fleetcron server list\n")
+
+
+def test_a_program_that_is_not_to_be_found_is_called_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert program_name("my bin/fleetcron") == f"'{tmp_path}/my bin/fleetcron'"
+    assert program_name("fleetcron/__main__.py") == f"{sys.executable} -m fleetcron"
+    (tmp_path / "fleetcron").touch(mode=0o755)
+    assert program_name("my bin/fleetcron") == "fleetcron"
 
 
 def test_what_was_given_is_not_said_back() -> None:

@@ -72,7 +72,11 @@ def fleetcron(
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Scheduled operations on fleets of servers."""
+    """Scheduled operations on fleets of servers.
+
+    The commands ask the service at FLEETCRON_URL (default http://127.0.0.1:8774); over https, FLEETCRON_CA_FILE names
+    the certificates to trust instead of the usual ones, in PEM.
+    """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

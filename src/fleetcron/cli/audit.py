@@ -73,8 +73,11 @@ def audit(
     reply = Reply(body=body, headers={})
     if output.json:
         display.show_json(reply)
-    else:
-        display.show_rows(reply.read()["records"], wire.COLUMNS, noun="audit records")
+        return
+    found = reply.read()["records"]
+    display.show_rows(found, wire.COLUMNS, noun="audit records")
+    if len(found) == limit and not show_all:
+        typer.echo(f"The newest {limit}; --all for all", err=True)
 
 
 def instant_of(text: str | None, now: datetime) -> str | None:

@@ -25,15 +25,20 @@ NOTHING = "-"
 
 
 def show_page(reply: Reply, columns: Sequence[Column], *, json: bool, noun: str, offset: int = 0) -> None:
-    """Print a list's answer: a table and, on a terminal, which stretch of the whole it is."""
+    """Print a list's answer: a table and which stretch of the whole it is.
+
+    Into a pipe the stretch is not said among the rows but on standard error, and only if more follows.
+    """
     if json:
         show_json(reply)
         return
     page = reply.read()
     show_rows(page["items"], columns, noun=noun)
     shown = len(page["items"])
-    if shown and sys.stdout.isatty():
-        typer.echo(f"{offset + 1} to {offset + shown} of {page['count']} {noun}")
+    more = offset + shown < page["count"]
+    if shown and (more or sys.stdout.isatty()):
+        stretch = f"{offset + 1} to {offset + shown} of {page['count']} {noun}"
+        typer.echo(f"{stretch}; --all for all" if more else stretch, err=not sys.stdout.isatty())
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, noun: str) -> None:

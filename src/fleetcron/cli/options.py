@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fleetcron.cli.exits import Misuse
 from fleetcron.wire.fields import PAGE_DEFAULT, PAGE_MAX
 
 
@@ -53,6 +54,17 @@ class Consent:
         """
         if on_terminal and not self.yes:
             typer.confirm(question, abort=True, err=True)
+
+    def demand(self, question: str, *, on_terminal: bool) -> None:
+        """Ask as ``ask`` does; where nobody can be asked, only a yes said beforehand will do.
+
+        Raises:
+            typer.Abort: the answer is no.
+            Misuse: there is no terminal, and no yes.
+        """
+        if not (on_terminal or self.yes):
+            raise Misuse(f"{question} Say --yes: without a terminal nobody can be asked")
+        self.ask(question, on_terminal=on_terminal)
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

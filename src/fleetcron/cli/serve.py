@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ from fleetcron.assembly import Settings, Welcome
 from fleetcron.assembly import serve as run
 from fleetcron.assembly.settings import DEFAULT_HOST, DEFAULT_PORT
 from fleetcron.cli.exits import Exit, Failure
-from fleetcron.cli.welcome import kept_secrets, welcome_text, write_sign_in_file
+from fleetcron.cli.welcome import kept_secrets, program_name, welcome_text, write_sign_in_file
 from fleetcron.errors import BadSettings
 
 log = logging.getLogger(__name__)
@@ -103,8 +104,9 @@ def serve(
 
     def announce(welcome: Welcome) -> None:
         written = None if sign_in_file is None else _written(sign_in_file, welcome)
+        said = welcome_text(welcome, written, program=program_name(sys.argv[0]))
         # A pipe is read by somebody who waits for the address.
-        print(welcome_text(welcome, written), flush=True)  # noqa: T201  (for whoever started the service)
+        print(said, flush=True)  # noqa: T201  (for whoever started the service)
 
     try:
         if sign_in_file is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -67,21 +67,21 @@ def groups(
 @grouped
 def start(server_ids: ServerIds, *, place: Place, output: Output) -> None:
     """Start servers at once."""
-    _operate("BatchStartServer", "Start", server_ids, place, output, hard=None)
+    _operate("BatchStartServer", "start", server_ids, place, output, hard=None)
 
 
 @app.command()
 @grouped
 def stop(server_ids: ServerIds, *, hard: Hard = False, place: Place, output: Output) -> None:
     """Stop servers at once; one that people use is left alone unless --hard."""
-    _operate("BatchStopServer", "Stop", server_ids, place, output, hard=hard)
+    _operate("BatchStopServer", "stop", server_ids, place, output, hard=hard)
 
 
 @app.command()
 @grouped
 def restart(server_ids: ServerIds, *, hard: Hard = False, place: Place, output: Output) -> None:
     """Restart servers at once; one that people use is left alone unless --hard."""
-    _operate("BatchRebootServer", "Restart", server_ids, place, output, hard=hard)
+    _operate("BatchRebootServer", "restart", server_ids, place, output, hard=hard)
 
 
 @app.command()
@@ -89,7 +89,7 @@ def restart(server_ids: ServerIds, *, hard: Hard = False, place: Place, output: 
 def reinstall(server_ids: ServerIds, *, consent: Consent, place: Place, output: Output) -> None:
     """Reinstall servers at once: what is on their disks is lost. Exit code 1 if one of them is unknown."""
     server_ids = _each_once(server_ids, REINSTALL_BATCH_MAX)
-    consent.ask(f"Reinstall {_counted(server_ids)}? What is on their disks is lost.", on_terminal=sys.stdin.isatty())
+    consent.demand(f"Reinstall {_counted(server_ids)}? What is on their disks is lost.", on_terminal=sys.stdin.isatty())
     with signed_in(place) as client:
         reply = client.call("BatchReinstallServer", body={"server_ids": server_ids})
     jobs = reply.read()["items"]
@@ -108,8 +108,13 @@ def _operate(
     force = {} if hard is None else {"type": Force.HARD if hard else Force.SOFT}
     with signed_in(place) as client:
         client.call(operation_id, body={"items": server_ids, **force})
-    said = f"{deed} of {_counted(server_ids)} is under way; see: fleetcron server list"
-    display.show_done(said, json=output.json)
+    display.show_done(f"Asked to {deed} {_counted(server_ids)}. {_NO_OUTCOME}", json=output.json)
+
+
+_NO_OUTCOME: Final = (
+    "The API does not show how that ends; `fleetcron server list` shows what is under way. "
+    "A task has a history, and so has `server reinstall`."
+)
 
 
 def _each_once(server_ids: list[str], most: int) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -59,18 +60,21 @@ class KeyPair(httpx.Auth):
 def signed_in(place: Place | None = None) -> Iterator[Client]:
     """A client for one command, signed in by a token, else by an access key, else by a password.
 
+    A user who is named with a password, and is not the administrator, comes before an access key: that is often the
+    administrator's, out of a sign-in file.
+
     Raises:
         Failure: nobody is signed in, or the service does not take it.
+        Misuse: a user is named without a password, beside an access key that may be somebody else's.
     """
     with _http() as http:
         client = Client(http, place.project if place else None)
         token = os.environ.get("FLEETCRON_TOKEN")
-        access_key, secret_key = os.environ.get("FLEETCRON_ACCESS_KEY"), os.environ.get("FLEETCRON_SECRET_KEY")
         if token:
             http.headers[TOKEN] = token
             yield client
-        elif access_key and secret_key:
-            http.auth = KeyPair(access_key, secret_key)
+        elif pair := _key_pair():
+            http.auth = pair
             security_token = os.environ.get("FLEETCRON_SECURITY_TOKEN")
             if security_token:
                 http.headers[SECURITY_TOKEN] = security_token
@@ -116,6 +120,22 @@ _EVERYWHERE: Final = {"0.0.0.0": HOST, "::": "::1"}  # noqa: S104  (to be transl
 _COVERED: Final = {b"host", b"content-type", SECURITY_TOKEN.lower().encode()}
 
 
+def _key_pair() -> KeyPair | None:
+    """The access key of the environment, unless somebody else is meant to ask."""
+    access_key, secret_key = os.environ.get("FLEETCRON_ACCESS_KEY"), os.environ.get("FLEETCRON_SECRET_KEY")
+    if not (access_key and secret_key):
+        return None
+    user = os.environ.get("FLEETCRON_USER") or USER
+    if user == USER:
+        return KeyPair(access_key, secret_key)
+    if os.environ.get("FLEETCRON_PASSWORD"):
+        return None
+    raise Misuse(
+        f"FLEETCRON_USER is {user}, but FLEETCRON_ACCESS_KEY may be somebody else's: "
+        "set FLEETCRON_PASSWORD, or unset one of the two"
+    )
+
+
 def _http() -> httpx.Client:
     try:
         url = httpx.URL(address())
@@ -124,7 +144,19 @@ def _http() -> httpx.Client:
     if url.scheme not in {"http", "https"} or not url.host:
         raise Misuse(f"FLEETCRON_URL is not an address: {url} should be like http://{HOST}:{PORT}")
     # A proxy of the environment is for the world outside; it could not reach this machine's own loopback.
-    return httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=not _is_loopback(url.host))
+    trust_env = not _is_loopback(url.host)
+    return httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, trust_env=trust_env, verify=_trusted())
+
+
+def _trusted() -> ssl.SSLContext | bool:
+    """The authorities of FLEETCRON_CA_FILE; True for the usual ones."""
+    file = os.environ.get("FLEETCRON_CA_FILE")
+    if not file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise Misuse(f"FLEETCRON_CA_FILE cannot be read as certificates in PEM: {file}: {error}") from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -178,7 +178,7 @@ def delete(
             client.call("DeleteScheduleTask", task_ids[0])
         for begin in range(0, len(task_ids), BATCH_DELETE_MAX) if len(task_ids) > 1 else ():
             client.call("BatchDeleteScheduleTask", body={"items": task_ids[begin : begin + BATCH_DELETE_MAX]})
-    display.show_done(f"Deleted {counted}.", json=output.json)
+    display.show_done(f"Asked to delete {counted}.", json=output.json)
 
 
 @app.command("next")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +18,13 @@ from fleetcron.errors import BadSettings
 SECRETS: Final = ("FLEETCRON_ADMIN_PASSWORD", "FLEETCRON_ACCESS_KEY", "FLEETCRON_SECRET_KEY")
 
 
-def welcome_text(welcome: Welcome, sign_in_file: Path | None) -> str:
+def welcome_text(welcome: Welcome, sign_in_file: Path | None, *, program: str = "fleetcron") -> str:
     """Where the service is, how to sign in, where the data lies, and what to try first.
 
-    A secret is in it only where the welcome has it.
+    A secret is in it only where this start has made it. ``program`` is what a shell calls the command line by.
+
+    Raises:
+        OSError, BadSettings: as in ``kept_secrets``, of the sign-in file.
     """
     headings = {"admin_password": "Password", "access_key": "Access key", "secret_key": "Secret key"}
     # Only what was made now: what was given needs no telling, and would end in the log of every start.
@@ -34,7 +39,22 @@ def welcome_text(welcome: Welcome, sign_in_file: Path | None) -> str:
     }
     width = max(len(heading) for heading in lines)
     rows = [f"  {heading:<{width}}  {text}" for heading, text in lines.items()]
-    return "\n".join(["fleetcron is running.", "", *rows, "", *_advice(sign_in_file, secrets_known=bool(known)), ""])
+    advice = [*_about_secrets(welcome, sign_in_file), *_first_steps(welcome.url, sign_in_file, program)]
+    return "\n".join(["fleetcron is running.", "", *rows, "", *advice, ""])
+
+
+def program_name(started_as: str) -> str:
+    """What a shell calls the command line by, quoted: its path where ``fleetcron`` is not to be found.
+
+    ``started_as`` is the process's first argument.
+    """
+    if shutil.which("fleetcron"):
+        return "fleetcron"
+    path = Path(started_as).absolute()
+    # So it is when it was started as a module, and that file is no program.
+    if path.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m fleetcron"
+    return shlex.quote(str(path))
 
 
 def write_sign_in_file(path: Path, welcome: Welcome) -> None:
@@ -90,15 +110,25 @@ _HEADING: Final = "# How to sign in to fleetcron, written by `fleetcron serve`. 
 _NOT_OURS: Final = "is not a sign-in file; it is left as it is"
 
 
-def _advice(sign_in_file: Path | None, *, secrets_known: bool) -> list[str]:
-    advice = []
-    if secrets_known:
-        advice.append("Secrets made at this start are not shown again: keep them now.")
-    if sign_in_file is not None:
-        advice += ["To sign in and look around, in another terminal:", f"  . {shlex.quote(str(sign_in_file))}"]
-    else:
-        advice.append("To look around, in another terminal (it asks for the password):")
-    return [*advice, "  fleetcron server list"]
+def _about_secrets(welcome: Welcome, sign_in_file: Path | None) -> list[str]:
+    if welcome.generated:
+        return ["Secrets made at this start are not shown again: keep them now."]
+    if _known(welcome) or (sign_in_file is not None and kept_secrets(sign_in_file)):
+        return []
+    # In ASCII alone: a stream that cannot say more must not stop the start.
+    return [
+        "The secrets of this account were shown at its first start.",
+        "To choose new ones, start with FLEETCRON_ADMIN_PASSWORD=... set.",
+    ]
+
+
+def _first_steps(url: str, sign_in_file: Path | None, program: str) -> list[str]:
+    if sign_in_file is None:
+        heading = "To look around, in another terminal (it asks for the password):"
+        return [heading, f"  FLEETCRON_URL={shlex.quote(url)} {program} server list"]
+    # A name without a slash would be looked up among the programs.
+    file = shlex.quote(str(sign_in_file.absolute()))
+    return ["To sign in and look around, in another terminal:", f"  . {file}", f"  {program} server list"]
 
 
 def _known(welcome: Welcome) -> dict[str, str]:
