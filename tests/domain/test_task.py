@@ -31,7 +31,7 @@ def test_a_new_task_is_enabled_and_waits_for_its_first_fire() -> None:
     assert task.enabled
     assert task.next_fire_at == after(3600)
     assert task.anchor == date(2026, 3, 1)
-    assert (task.execution_count(), task.last_ordinal, task.deleted_at) == (0, 0, None)
+    assert (task.first_ordinal, task.last_ordinal, task.deleted_at) == (1, 0, None)
     assert task.created_at == task.updated_at == NOW
 
 

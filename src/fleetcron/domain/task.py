@@ -76,10 +76,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         """What the rule means, counted from the task's own anchor."""
         return schedule_of(self.rule, anchor=self.anchor)
 
-    def execution_count(self) -> int:
-        """How many executions the history holds: exact, and free."""
-        return self.last_ordinal - self.first_ordinal + 1
-
 
 class LateLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How late an operation may still begin, in seconds after its fire time (house ruling 5)."""
