@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +15,7 @@ from fleetcron.errors import BadSettings, StaleToken, Unauthenticated, Unavailab
 from fleetcron.identity.contract import KeystoneConfig
 from fleetcron.identity.keystone import TOKEN_LENGTH_MAX, KeystoneIdentity
 from impostor import impostor, said
-from peers.keystone import Keystone
+from peers.keystone import Keystone, asleep
 
 Connect = Callable[..., KeystoneIdentity]
 
@@ -176,20 +172,6 @@ def test_no_secret_is_logged_or_shown(
     for text in (*logged, repr(identity), repr(refusal.value), str(refusal.value)):
         for secret in (token, own, "a password that nobody else knows"):
             assert secret not in text
-
-
-@contextmanager
-def asleep(keystone: Keystone) -> Iterator[None]:
-    """A Keystone that takes connections and does not answer: its processes are stopped."""
-    listed = subprocess.run(["pgrep", "-g", str(keystone.process.pid)], capture_output=True, text=True, check=True)
-    processes = [int(number) for number in listed.stdout.split()]
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
 
 
 def test_a_keystone_that_hangs_is_unavailable_within_its_time(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import httpx
@@ -15,7 +11,7 @@ import pytest
 
 from builders import eventually
 from fleetcron.cli.sign_in import KeyPair
-from peers.keystone import Keystone
+from peers.keystone import Keystone, asleep
 from running import Running, running
 
 PASSWORD = "a password at the Keystone"
@@ -68,20 +64,6 @@ roles = {{ admin = "Workspace FullAccess", reader = "Workspace ReadOnlyAccess" }
     project = {"FLEETCRON_PROJECT_ID": keystone.create_project("journeys")}
     with running(folder, environment=project, arguments=["--config", str(folder / "config.toml")]) as service:
         yield Site(service=service, keystone=keystone)
-
-
-@contextmanager
-def asleep(keystone: Keystone) -> Iterator[None]:
-    """A Keystone that takes connections and does not answer: its processes are stopped."""
-    listed = subprocess.run(["pgrep", "-g", str(keystone.process.pid)], capture_output=True, text=True, check=True)
-    processes = [int(number) for number in listed.stdout.split()]
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for process in processes:
-            os.kill(process, signal.SIGCONT)
 
 
 def signing(service: Running) -> httpx.Client:

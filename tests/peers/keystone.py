@@ -141,6 +141,20 @@ def keystone_peer(folder: Path) -> Iterator[Keystone]:
         end(process)
 
 
+@contextmanager
+def asleep(keystone: Keystone) -> Iterator[None]:
+    """A Keystone that takes connections and does not answer: its processes are stopped."""
+    listed = subprocess.run(["pgrep", "-g", str(keystone.process.pid)], capture_output=True, text=True, check=True)
+    processes = [int(number) for number in listed.stdout.split()]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
 def end(process: subprocess.Popen[bytes], *, grace_seconds: float = STOP_SECONDS_MAX) -> None:
     """End a process that leads a session of its own, and whatever is in that session after the grace."""
     process.terminate()

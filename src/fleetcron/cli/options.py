@@ -6,12 +6,16 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 
 from fleetcron.cli.exits import Misuse
 from fleetcron.wire.fields import PAGE_DEFAULT, PAGE_MAX
+
+DATA_DIR: Final = Path("~/.local/share/fleetcron")
+"""Where a service keeps its data if nobody says otherwise: what serves it and what seals its secrets must agree."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fleetcron.cli.exits import Exit, Failure
+from fleetcron.cli.options import DATA_DIR
 from fleetcron.errors import BadSettings
 from fleetcron.store.database import FILE_NAME, Database
 from fleetcron.store.vault import new_key
@@ -28,7 +29,7 @@ def rotate(
     *,
     data_dir: Annotated[
         Path, typer.Option(envvar="FLEETCRON_DATA_DIR", file_okay=False, help="The service's folder.")
-    ] = Path("~/.local/share/fleetcron"),
+    ] = DATA_DIR,
     keys_file: Annotated[
         Path | None,
         typer.Option(

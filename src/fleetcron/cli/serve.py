@@ -15,6 +15,7 @@ from fleetcron.assembly import Settings, Welcome
 from fleetcron.assembly import serve as run
 from fleetcron.assembly.settings import DEFAULT_HOST, DEFAULT_PORT
 from fleetcron.cli.exits import Exit, Failure
+from fleetcron.cli.options import DATA_DIR
 from fleetcron.cli.welcome import kept_secrets, program_name, welcome_text, write_sign_in_file
 from fleetcron.errors import BadSettings
 
@@ -46,7 +47,7 @@ def serve(
     data_dir: Annotated[
         Path,
         typer.Option(envvar="FLEETCRON_DATA_DIR", file_okay=False, help="The folder of everything that must be kept."),
-    ] = Path("~/.local/share/fleetcron"),
+    ] = DATA_DIR,
     fleet: Annotated[
         Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help="The servers, in TOML.")
     ] = None,
