@@ -12,6 +12,7 @@
     ├── Conflict           the thing is in a state that does not allow it
     ├── Throttled          too much was asked at once; the same again will do later
     ├── Unavailable        a part that we stand on does not answer now
+    ├── Constrained        a constraint of the database holds against it: somebody else was first
     ├── BadSettings        the service cannot start as it is configured
     └── DriverError        a server could not be operated on
         ├── Retryable      nothing was done; the same again may work
@@ -91,6 +92,14 @@ class Throttled(FleetcronError):
 
 class Unavailable(FleetcronError):
     """A part that we stand on (the database, the disk) does not answer now; again later may work."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Constrained(FleetcronError):
+    """A constraint of the database holds against what was to be written, and nothing was; ``reason`` names it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

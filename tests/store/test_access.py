@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from fleetcron.domain.access import AccessKey, Account, Caller, Project, Signer, Token, User
+from fleetcron.errors import Constrained
 from fleetcron.store import access as store
 from fleetcron.store.database import Database, Transaction
 
@@ -51,13 +50,20 @@ ADA = Caller(user_id="id-of-ada", user_name="ada", account_id="default", adminis
 
 
 @pytest.fixture
-def tx(tmp_path: Path) -> Iterator[Transaction]:
-    database = Database(tmp_path)
+def peopled(database: Database) -> Database:
+    """The database with nothing but the account home and a user of it."""
     with database.transaction() as tx:
+        tx.execute("DELETE FROM projects")
+        tx.execute("DELETE FROM accounts")
         store.insert_account(tx, Account(account_id="default", name="home", created_at=NOW))
         assert store.insert_user(tx, a_user())
+    return database
+
+
+@pytest.fixture
+def tx(peopled: Database) -> Iterator[Transaction]:
+    with peopled.transaction() as tx:
         yield tx
-    database.close()
 
 
 def test_what_was_written_is_read_back(tx: Transaction) -> None:
@@ -97,9 +103,10 @@ def test_a_user_name_is_taken_once_in_an_account(tx: Transaction) -> None:
     assert store.list_users(tx, "default") == [a_user()]
 
 
-def test_a_project_name_is_taken_once_in_an_account(tx: Transaction) -> None:
-    store.insert_project(tx, A_PROJECT)
-    with pytest.raises(sqlite3.IntegrityError):
+def test_a_project_name_is_taken_once_in_an_account(peopled: Database) -> None:
+    with peopled.transaction() as tx:
+        store.insert_project(tx, A_PROJECT)
+    with pytest.raises(Constrained), peopled.transaction() as tx:
         store.insert_project(tx, msgspec.structs.replace(A_PROJECT, project_id="p2"))
 
 

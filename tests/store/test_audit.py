@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,11 +12,23 @@ import pytest
 
 from builders import NOW, after
 from fleetcron.domain.audit import AuditEntry, AuditFilter, Outcome
+from fleetcron.errors import Constrained
 from fleetcron.store import audit as store
 from fleetcron.store.database import Database, Transaction
+from fleetcron.store.postgresql import PostgresqlDatabase
+from fleetcron.store.sqlite import SqliteDatabase
 from records import a_record, a_refusal, an_entry
 
 ALL = AuditFilter()
+ASKED = {
+    **store._between(store.OLDEST, store.NEWEST),
+    "steps": 1,
+    "limit": 1,
+    "account_id": "default",
+    "user": None,
+    "operation": None,
+    "decisions": '[["denied"]]',
+}
 
 
 @pytest.fixture
@@ -97,13 +110,31 @@ def test_so_many_steps_further_back_there_is_a_place_or_the_end(tx: Transaction)
     assert store.further_back(tx, store.place_at(after(4)), store.NEWEST, steps=1) is None
 
 
-def test_a_page_begins_in_the_middle_of_the_index(tx: Transaction) -> None:
+def test_a_page_begins_in_the_middle_of_the_index(sqlite_database: SqliteDatabase) -> None:
     """Or an export would look at all newer records again for each of its pages."""
-    asked = {**store._between(store.OLDEST, store.NEWEST), "steps": 1, "limit": 1}
-    asked |= dict.fromkeys(("account_id", "user", "operation", "decisions"))
-    for query in (store._PAGE, store._FURTHER):
-        (step,) = [row[3] for row in tx.execute(f"EXPLAIN QUERY PLAN {query}", asked)]
-        assert "audit_by_time (at>? AND at<?)" in step
+    with sqlite_database.snapshot() as tx:
+        for query in (store._PAGE, store._FURTHER):
+            plan = [row[3] for row in tx.execute(f"EXPLAIN QUERY PLAN {query}", ASKED)]
+            assert "audit_by_time (at>? AND at<?)" in plan[0]
+            assert not [step for step in plan if "TEMP B-TREE" in step]
+
+
+def test_a_page_begins_in_the_middle_of_the_index_of_postgresql(postgresql_database: PostgresqlDatabase) -> None:
+    with postgresql_database.snapshot() as tx:
+        for query in (store._PAGE, store._FURTHER):
+            plan = "\n".join(row for (row,) in tx.execute(f"EXPLAIN {query}", ASKED))
+            assert "audit_by_time" in plan
+            assert "Sort" not in plan
+
+
+def refuse(database: Database, tampering: str) -> None:
+    with database.transaction() as tx:
+        append(tx, an_entry(), an_entry(1), an_entry(2))
+        before = tx.execute("SELECT * FROM audit").fetchall()
+    with pytest.raises(Constrained), database.transaction() as tx:
+        tx.execute(tampering)
+    with database.snapshot() as tx:
+        assert tx.execute("SELECT * FROM audit").fetchall() == before
 
 
 @pytest.mark.parametrize(
@@ -111,28 +142,60 @@ def test_a_page_begins_in_the_middle_of_the_index(tx: Transaction) -> None:
     [
         "UPDATE audit SET user_name = 'mallory' WHERE record_id = 1",
         "UPDATE audit SET record_id = 9 WHERE record_id = 3",
-        "UPDATE OR REPLACE audit SET record_id = 1 WHERE record_id = 3",
         "DELETE FROM audit",
         "DELETE FROM audit WHERE record_id = 3",
-        "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE record_id = 1",
-        "REPLACE INTO audit SELECT * FROM audit WHERE record_id = 3",
         "UPDATE audit_retention SET kept_from = 0",
         "UPDATE audit_retention SET kept_from = 5",
         "UPDATE audit_retention SET one = 2",
         "DELETE FROM audit_retention",
+        "INSERT INTO audit SELECT * FROM audit WHERE record_id = 1",
+        "INSERT INTO audit_retention VALUES (1, 4)",
+    ],
+)
+def test_the_database_refuses_to_tamper_with_the_log(database: Database, tampering: str) -> None:
+    refuse(database, tampering)
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE OR REPLACE audit SET record_id = 1 WHERE record_id = 3",
+        "INSERT OR REPLACE INTO audit SELECT * FROM audit WHERE record_id = 1",
+        "REPLACE INTO audit SELECT * FROM audit WHERE record_id = 3",
         "INSERT OR REPLACE INTO audit_retention VALUES (1, 4)",
     ],
 )
-def test_the_database_refuses_to_tamper_with_the_log(tx: Transaction, tampering: str) -> None:
-    append(tx, an_entry(), an_entry(1), an_entry(2))
-    before = tx.execute("SELECT * FROM audit").fetchall()
-    with pytest.raises(sqlite3.IntegrityError):
-        tx.execute(tampering)
-    assert tx.execute("SELECT * FROM audit").fetchall() == before
+def test_replacing_is_no_way_round(sqlite_database: SqliteDatabase, tampering: str) -> None:
+    refuse(sqlite_database, tampering)
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "TRUNCATE audit",
+        "TRUNCATE audit, audit_retention",
+        "INSERT INTO audit SELECT * FROM audit WHERE record_id = 1 ON CONFLICT (record_id) DO UPDATE SET reason = 'x'",
+        "INSERT INTO audit_retention VALUES (1, 4) ON CONFLICT (one) DO UPDATE SET kept_from = 4",
+    ],
+)
+def test_neither_is_emptying(postgresql_database: PostgresqlDatabase, tampering: str) -> None:
+    refuse(postgresql_database, tampering)
+
+
+def test_nodes_that_write_together_leave_no_gap_and_lose_nothing(database: Database) -> None:
+    def write(node: int) -> None:
+        for second in range(20):
+            with database.transaction() as tx:
+                append(tx, an_entry(second, source=f"node-{node}"), a_refusal(second))
+
+    with ThreadPoolExecutor(4) as nodes:
+        list(nodes.map(write, range(4)))
+    with database.snapshot() as tx:
+        assert sorted(row[0] for row in tx.execute("SELECT record_id FROM audit")) == list(range(1, 161))
 
 
 def test_the_refusal_holds_after_the_database_was_opened_again(tmp_path: Path) -> None:
-    first = Database(tmp_path)
+    first = SqliteDatabase(tmp_path)
     with first.transaction() as tx:
         append(tx, an_entry())
     first.close()
@@ -141,12 +204,13 @@ def test_the_refusal_holds_after_the_database_was_opened_again(tmp_path: Path) -
     stranger.close()
 
 
-def test_a_gap_is_not_filled_again(tx: Transaction) -> None:
-    append(tx, an_entry(), an_entry(1), an_entry(2))
-    tx.execute("DROP TRIGGER audit_is_kept")
-    tx.execute("DELETE FROM audit WHERE record_id = 2")
+def test_a_gap_is_not_filled_again(database: Database) -> None:
+    with database.transaction() as tx:
+        append(tx, an_entry(), an_entry(1), an_entry(2))
+        tx.execute("DROP TRIGGER audit_is_kept" + (" ON audit" if database.partitioned else ""))
+        tx.execute("DELETE FROM audit WHERE record_id = 2")
     row = store.RECORDS.values(a_record(2))
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(Constrained), database.transaction() as tx:
         tx.execute(store.RECORDS.insert, row)
 
 

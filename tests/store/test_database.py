@@ -1,68 +1,22 @@
-"""The SQLite file: one process, one writer at a time, snapshots that are one moment."""
+"""What every use case relies on, whichever database is the system of record."""
 
 from __future__ import annotations
 
-import sqlite3
-import subprocess
-import sys
+import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from builders import a_group, a_server, a_task, insert_projects
-from fleetcron.errors import BadSettings, Unavailable
-from fleetcron.store import database as module
+from builders import a_group, a_server, a_task
+from fleetcron.errors import Constrained, Unavailable
 from fleetcron.store import fleet, tasks
-from fleetcron.store.database import FILE_NAME, Database, Transaction
-
-HOLD_THE_FOLDER = """
-import sys
-from pathlib import Path
-from fleetcron.errors import BadSettings
-from fleetcron.store.database import Database
-try:
-    database = Database(Path(sys.argv[1]))
-except BadSettings as error:
-    print(error, flush=True)
-else:
-    print("open", flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextmanager
-def another_process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process that has opened the folder until it is let go, and what it said of that."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD_THE_FOLDER, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
+from fleetcron.store.database import Database, Transaction
 
 
 def count_tasks(tx: Transaction) -> int:
     count: int = tx.execute("SELECT count(*) FROM tasks").fetchone()[0]
     return count
-
-
-def fill_disk(database: Database) -> None:
-    """Let the file not grow by another page."""
-    with database.transaction() as tx:
-        tx.execute("PRAGMA max_page_count = 1")  # SQLite takes the present size where that is more
-
-
-def insert_much(tx: Transaction) -> None:
-    for number in range(200):
-        tasks.insert(tx, a_task(f"t{number}", description="x" * 250))
 
 
 def test_what_is_committed_is_there(database: Database) -> None:
@@ -87,7 +41,7 @@ def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
 
 
 def test_a_refused_row_takes_the_whole_transaction_with_it(database: Database) -> None:
-    with pytest.raises(sqlite3.IntegrityError), database.transaction() as tx:
+    with pytest.raises(Constrained), database.transaction() as tx:
         fleet.replace_inventory(tx, "p1", [a_server(1), a_server(2, handle="h1")], [a_group()])
     with database.snapshot() as tx:
         assert fleet.find_server(tx, "p1", "s1") is None
@@ -118,107 +72,83 @@ def test_a_snapshot_cannot_write(database: Database) -> None:
         assert count_tasks(tx) == 0
 
 
-def test_transactions_of_many_threads_follow_one_another(database: Database) -> None:
+def test_who_has_a_turn_counts_alone(database: Database) -> None:
     with database.transaction() as tx:
         tasks.insert(tx, a_task())
 
-    def count_up() -> None:
+    def count_up(_: int) -> None:
         for _ in range(25):
             with database.transaction() as tx:
+                tx.take_turn("counting")
                 (task,) = tasks.read(tx, ["t1"])
                 tasks.advance(tx, [(task, task.last_ordinal + 1, None)])
 
-    threads = [threading.Thread(target=count_up) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(count_up, range(4)))
     with database.snapshot() as tx:
         assert tasks.read(tx, ["t1"])[0].last_ordinal == 100
 
 
-def test_a_second_process_is_refused_until_the_first_has_closed(tmp_path: Path) -> None:
-    database = Database(tmp_path)
-    with another_process(tmp_path) as (_, said):
-        assert "in use by another fleetcron process" in said
-    database.close()
-    with another_process(tmp_path) as (_, said):
-        assert said == "open"
+def break_off(tx: Transaction) -> None:
+    """Take a turn, and fail."""
+    assert tx.try_turn("one")
+    raise Unavailable("")
 
 
-def test_a_second_opening_in_the_same_process_is_refused(database: Database) -> None:
-    with pytest.raises(BadSettings, match="in use"):
-        Database(database.folder)
-
-
-def test_a_killed_process_holds_the_folder_no_longer(tmp_path: Path) -> None:
-    with another_process(tmp_path) as (process, said):
-        assert said == "open"
-        with pytest.raises(BadSettings):
-            Database(tmp_path)
-        process.kill()
-        process.wait()
-        Database(tmp_path).close()
-
-
-def test_an_empty_folder_gets_the_schema_and_reopening_keeps_what_was_written(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "down"
-    first = Database(folder)
-    with first.transaction() as tx:
-        insert_projects(tx)
-        fleet.replace_inventory(tx, "p1", [], [a_group()])
-    first.close()
-    second = Database(folder)
-    with second.snapshot() as tx:
-        assert fleet.find_group(tx, "p1", "g1") == a_group()
-    second.close()
-
-
-def test_the_folder_is_its_owners_alone(database: Database) -> None:
-    assert database.folder.stat().st_mode & 0o077 == 0
-
-
-def test_commits_survive_a_power_cut(database: Database) -> None:
-    with database.transaction() as tx:
-        assert tx.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert tx.execute("PRAGMA synchronous").fetchone() == (2,)
-
-
-def test_a_newer_schema_is_refused_untouched_and_the_folder_let_go(tmp_path: Path) -> None:
-    Database(tmp_path).close()
-    with sqlite3.connect(tmp_path / FILE_NAME) as connection:
-        connection.execute("PRAGMA user_version = 999")
-    connection.close()
+def test_a_turn_ends_with_its_transaction(database: Database) -> None:
     for _ in range(2):
-        with pytest.raises(BadSettings, match="newer than this fleetcron"):
-            Database(tmp_path)
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_text("something else entirely" * 100)
-    with pytest.raises(BadSettings):
-        Database(tmp_path)
-
-
-def test_a_full_disk_is_unavailable_and_leaves_nothing(database: Database) -> None:
-    fill_disk(database)
-    with pytest.raises(Unavailable, match="full"), database.transaction() as tx:
-        insert_much(tx)
+        with database.transaction() as tx:
+            assert tx.try_turn("one")
+    with pytest.raises(Unavailable), database.transaction() as tx:
+        break_off(tx)
     with database.transaction() as tx:
-        assert count_tasks(tx) == 0
-        tx.execute("PRAGMA max_page_count = 1000000")
-        insert_much(tx)
+        assert tx.try_turn("one")
 
 
-def test_a_file_locked_by_somebody_else_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOCK_WAIT_SECONDS", 0.01)
-    database = Database(tmp_path)
-    intruder = sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)
-    intruder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(Unavailable, match="locked"), database.transaction():
-        pass
-    intruder.execute("ROLLBACK")
-    intruder.close()
+def test_many_rows_come_out_of_one_parameter(database: Database) -> None:
+    rows = json.dumps([["a%", 3_000_000_000], ["b?'", None], ["c:d", 1]])
+    with database.snapshot() as tx:
+        found = tx.execute(
+            "SELECT value ->> 0, CAST(value ->> 1 AS BIGINT) FROM json_each(?) -- not a ? and not a :name\n"
+            "WHERE value ->> 0 <> '?:no%' ORDER BY 1",
+            (rows,),
+        ).fetchall()
+    assert found == [("a%", 3_000_000_000), ("b?'", None), ("c:d", 1)]
+
+
+def test_text_is_ordered_by_its_bytes_and_lower_knows_a_to_z(database: Database) -> None:
     with database.transaction() as tx:
-        insert_projects(tx)
-    database.close()
+        for number, name in enumerate(["b", "É", "a", "B", "é"]):
+            tasks.insert(tx, a_task(f"t{number}", name=name))
+        names = [name for (name,) in tx.execute("SELECT name FROM tasks ORDER BY name")]
+        assert names == ["B", "a", "b", "É", "é"]
+        assert tx.execute("SELECT lower(name) FROM tasks WHERE name = 'É'").fetchone() == ("É",)
+
+
+def test_truths_are_numbers_and_nothing_is_none(database: Database) -> None:
+    with database.transaction() as tx:
+        tasks.insert(tx, a_task(enabled=True, enforcement=None))
+        tx.executemany("UPDATE tasks SET enforcement = :truth WHERE task_id = :id", [{"truth": True, "id": "t1"}])
+        assert tx.execute("SELECT enabled, enforcement FROM tasks").fetchall() == [(1, 1)]
+        assert tx.execute("SELECT 1 WHERE CAST(:name AS TEXT) IS NULL", {"name": None}).fetchall() == [(1,)]
+        tx.executemany("UPDATE tasks SET enabled = ? WHERE task_id = ?", [])
+
+
+def test_a_row_that_somebody_locked_is_passed_over_or_waited_for(database: Database) -> None:
+    with database.transaction() as tx:
+        tasks.insert(tx, a_task())
+    locked, seen = threading.Event(), []
+
+    def look() -> None:
+        locked.wait()
+        with database.transaction() as tx:
+            seen.append(tx.execute("SELECT name FROM tasks WHERE task_id = 't1' FOR UPDATE").fetchone())
+
+    waiting = threading.Thread(target=look)
+    waiting.start()
+    with database.transaction() as tx:
+        tx.execute("SELECT 1 FROM tasks WHERE task_id = 't1' FOR UPDATE")
+        locked.set()
+        tx.execute("UPDATE tasks SET name = 'new' WHERE task_id = 't1'")
+    waiting.join()
+    assert seen == [("new",)]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
 from builders import a_group, a_server, a_target, after
+from fleetcron.domain.fleet import Endpoint, Reach
 from fleetcron.domain.task import TargetKind
+from fleetcron.errors import Constrained
 from fleetcron.store import fleet
 from fleetcron.store.database import Database, Transaction
 
@@ -112,6 +113,26 @@ def test_a_new_inventory_replaces_the_old_and_what_stays_keeps_its_creation(tx: 
     assert fleet.find_server(tx, "p2", "s1") is not None
 
 
-def test_one_machine_stands_in_the_fleet_under_one_name(tx: Transaction) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
+def test_names_are_found_in_whatever_case_of_a_to_z(tx: Transaction) -> None:
+    """In another language's letters too, a database's own idea of small ones must not matter."""
+    fleet.replace_inventory(tx, "p1", [a_server(1, name="ÉTAGE 100%_a\\b"), a_server(2, name="other")], [])
+    for name in ("É", "Étage", "ge 100%", "%_A", "A\\b"):
+        assert servers(tx, name=name) == (1, ["s1"])
+    for name in ("é", "_", "g%1"):
+        assert servers(tx, name=name)[1] == (["s1"] if name == "_" else [])
+
+
+def test_endpoints_are_what_was_last_given_without_their_settings(tx: Transaction) -> None:
+    far = Endpoint(name="b", driver="command", site="far-1", concurrency_max=3, settings={"password": "secret"})
+    fleet.replace_endpoints(tx, [far.reach(), Endpoint(name="a", driver="simulated").reach()])
+    assert fleet.endpoints(tx) == [
+        Reach(name="a", driver="simulated", site="default", concurrency_max=50),
+        Reach(name="b", driver="command", site="far-1", concurrency_max=3),
+    ]
+    fleet.replace_endpoints(tx, [far.reach()])
+    assert fleet.endpoints(tx) == [far.reach()]
+
+
+def test_one_machine_stands_in_the_fleet_under_one_name(database: Database) -> None:
+    with pytest.raises(Constrained), database.transaction() as tx:
         fleet.replace_inventory(tx, "p1", [a_server(1), a_server(2, handle="h1")], [])

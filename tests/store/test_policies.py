@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from builders import NOW
 from fleetcron.domain.access import Account, Attachment, Group, Holder, Policy, User
+from fleetcron.errors import Constrained
 from fleetcron.store import access
 from fleetcron.store import policies as store
 from fleetcron.store.database import Database, Transaction
@@ -66,12 +66,19 @@ def attached(
 
 
 @pytest.fixture
-def tx(database: Database) -> Iterator[Transaction]:
+def peopled(database: Database) -> Database:
+    """The database with ada and bob, the group ops and a policy."""
     with database.transaction() as tx:
         for name in ("ada", "bob"):
             access.insert_user(tx, a_user(name))
         store.insert_group(tx, OPS)
         store.insert_policy(tx, a_policy())
+    return database
+
+
+@pytest.fixture
+def tx(peopled: Database) -> Iterator[Transaction]:
+    with peopled.transaction() as tx:
         yield tx
 
 
@@ -175,9 +182,10 @@ def test_whoever_goes_takes_its_attachments_along(tx: Transaction) -> None:
     assert store.find_policy(tx, "id-of-own") is None
 
 
-def test_a_policy_that_is_attached_cannot_go(tx: Transaction) -> None:
-    store.insert_attachment(tx, attached(user_id="u-ada"))
-    with pytest.raises(sqlite3.IntegrityError):
+def test_a_policy_that_is_attached_cannot_go(peopled: Database) -> None:
+    with peopled.transaction() as tx:
+        store.insert_attachment(tx, attached(user_id="u-ada"))
+    with pytest.raises(Constrained), peopled.transaction() as tx:
         store.delete_policy(tx, "id-of-own")
 
 
@@ -194,6 +202,6 @@ def test_a_policy_that_is_attached_cannot_go(tx: Transaction) -> None:
         msgspec.structs.replace(attached(user_id="u-ada"), policy_id=None),
     ],
 )
-def test_the_database_holds_what_an_attachment_is(tx: Transaction, wrong: Attachment) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
+def test_the_database_holds_what_an_attachment_is(peopled: Database, wrong: Attachment) -> None:
+    with pytest.raises(Constrained), peopled.transaction() as tx:
         store.insert_attachment(tx, wrong)

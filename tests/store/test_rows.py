@@ -14,7 +14,7 @@ from fleetcron.domain.execution import Evidence, Execution, ResultCode, Status, 
 from fleetcron.domain.schedule import Cycle
 from fleetcron.domain.task import TargetKind, Task
 from fleetcron.store.database import Database
-from fleetcron.store.rows import Rows, text_of
+from fleetcron.store.rows import Rows, Value, json_of, text_of
 
 TASKS = Rows(Task, "tasks")
 # Surrogates are no text: they stand in no JSON and in no database.
@@ -106,3 +106,19 @@ def test_a_row_that_is_no_nouns_is_refused() -> None:
     values[TASKS.names.index("task_type")] = "EXPLODE_SERVER"
     with pytest.raises(msgspec.ValidationError):
         TASKS.read(values)
+
+
+def test_some_values_of_a_noun_are_those_of_its_row() -> None:
+    task = a_task(enforcement=None, next_fire_at=datetime(2026, 3, 1, 12, 0, 0, 7000, UTC))
+    row = dict(zip(TASKS.names, TASKS.values(task), strict=True))
+    names = ("next_fire_at", "rule", "enabled", "enforcement", "task_id")
+    assert TASKS.some(*names)(task) == tuple(row[name] for name in names)
+
+
+def test_many_rows_are_read_out_of_one_parameter(database: Database) -> None:
+    rows: list[list[Value]] = [["a 'b' \"c\" \\ ☃", 1], ["", -(2**62)], [None, 0]]
+    with database.snapshot() as tx:
+        read = tx.execute(
+            "SELECT value ->> 0, CAST(value ->> 1 AS BIGINT) FROM json_each(?)", (json_of(rows),)
+        ).fetchall()
+    assert [list(row) for row in read] == rows

@@ -89,6 +89,13 @@ def test_the_name_matches_anywhere_and_its_signs_are_letters(tx: Transaction) ->
     assert page(tx, name="") == page(tx)
 
 
+def test_the_name_matches_in_either_case_of_ascii_and_of_nothing_else(tx: Transaction) -> None:
+    insert(tx, a_task("t1", name="Night ÄÖ"), a_task("t2", name="night äö"))
+    assert page(tx, name="NIGHT")[0] == 2
+    assert page(tx, name="Ä") == (1, ["t1"])
+    assert page(tx, name="ä") == (1, ["t2"])
+
+
 def test_the_type_matches_exactly(tx: Transaction) -> None:
     insert(tx, a_task("t1"), a_task("t2", task_type=TaskType.STOP_SERVER))
     assert page(tx, task_type="STOP_SERVER") == (1, ["t2"])
@@ -101,6 +108,33 @@ def test_due_tasks_come_longest_waiting_first_and_not_too_many(tx: Transaction) 
     insert(tx, a_task("never", next_fire_at=None))
     assert tasks.due_ids(tx, NOW, 10) == ["t3", "t0", "t1"]
     assert tasks.due_ids(tx, NOW, 2) == ["t3", "t0"]
+
+
+def test_a_due_task_is_due_alone_as_long_as_it_is_due(tx: Transaction) -> None:
+    insert(tx, a_task())
+    assert tasks.due(tx, NOW, 10) == [a_task()]
+    assert tasks.due_alone(tx, "t1", NOW) == a_task()
+    assert tasks.due_alone(tx, "t1", after(-0.001)) is None
+    assert tasks.due_alone(tx, "t2", NOW) is None
+
+
+def test_a_task_is_locked_in_its_own_project_only(tx: Transaction) -> None:
+    insert(tx, a_task(), a_task("gone", deleted_at=NOW))
+    assert tasks.lock(tx, "p1", "t1") == a_task()
+    assert tasks.lock(tx, "p2", "t1") is None
+    assert tasks.lock(tx, "p1", "gone") is None
+
+
+def test_what_somebody_else_fires_or_changes_is_passed_over(postgresql_database: Database) -> None:
+    database = postgresql_database
+    with database.transaction() as tx:
+        insert(tx, a_task("t1"), a_task("t2", next_fire_at=after(-1)), a_task("t3"))
+    with database.transaction() as tx, database.transaction() as other:
+        assert [task.task_id for task in tasks.due(other, NOW, 1)] == ["t2"]
+        assert tasks.lock(other, "p1", "t3") is not None
+        assert [task.task_id for task in tasks.due(tx, NOW, 10)] == ["t1"]
+        assert tasks.due_alone(tx, "t2", NOW) is None
+        assert tasks.due_ids(tx, NOW, 10)[0] == "t2"
 
 
 def test_advancing_moves_the_ordinal_and_the_next_fire_alone(tx: Transaction) -> None:

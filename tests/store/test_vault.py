@@ -18,6 +18,8 @@ from fleetcron.errors import BadSettings
 from fleetcron.store import access
 from fleetcron.store import vault as vaults
 from fleetcron.store.database import Database
+from fleetcron.store.postgresql import PostgresqlDatabase
+from fleetcron.store.sqlite import SqliteDatabase
 from fleetcron.store.vault import KEYS_MAX, KEYS_NAME, SEALED, Vault, new_key, open_vault, rotate
 
 SECRET = "a-secret-that-nobody-may-find"
@@ -32,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def kept(folder: Path) -> Iterator[Database]:
     """A database as an older fleetcron left it, with two plain secrets."""
-    with closing(Database(folder)) as database:
+    with closing(SqliteDatabase(folder)) as database:
         write_plain(database)
         yield database
 
@@ -131,7 +133,7 @@ def test_a_vault_shows_neither_keys_nor_secrets() -> None:
 
 
 def test_the_first_start_makes_a_key_for_its_owner_alone_and_later_ones_leave_it(folder: Path) -> None:
-    with closing(Database(folder)) as database:
+    with closing(SqliteDatabase(folder)) as database:
         sealed = open_vault(database).seal(SECRET)
         assert stat.S_IMODE((folder / KEYS_NAME).stat().st_mode) == 0o600
         assert open_vault(database).open(sealed) == SECRET
@@ -197,6 +199,21 @@ def test_a_file_of_keys_that_is_named_must_be_there(kept: Database, folder: Path
     named.write_text(f"{new_key()}\n\n")
     assert open_vault(kept, named).open(secret_of(kept, "AK1")) == f"{SECRET}-AK1"
     assert not (folder / KEYS_NAME).exists()
+
+
+def test_a_database_without_a_folder_has_no_file_of_keys_by_itself(
+    postgresql_database: PostgresqlDatabase, tmp_path: Path
+) -> None:
+    for use in (open_vault, rotate):
+        with pytest.raises(BadSettings, match=r"FLEETCRON_SECRET_KEYS_FILE: must name.*fleetcron secrets key"):
+            use(postgresql_database)
+    write_plain(postgresql_database)
+    named = tmp_path / "keys"
+    named.write_text(f"{new_key()}\n")
+    nodes = [open_vault(postgresql_database, named) for _ in range(2)]
+    assert [node.open(secret_of(postgresql_database, "AK1")) for node in nodes] == [f"{SECRET}-AK1"] * 2
+    assert rotate(postgresql_database, named, drop_old=True) == 2
+    assert open_vault(postgresql_database, named).open(secret_of(postgresql_database, "AK2")) == f"{SECRET}-AK2"
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"nonsense\n", b"\xff\xfe"])

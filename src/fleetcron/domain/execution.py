@@ -39,6 +39,7 @@ class ResultCode(StrEnum):
     NO_ENDPOINT = "FC.NO_ENDPOINT"
     CONFLICT = "FC.CONFLICT"
     MISSED = "FC.MISSED"
+    CANCELLED = "FC.CANCELLED"
     USERS = "FC.USERS"
     NOT_OFF = "FC.NOT_OFF"
     UNREACHABLE = "FC.UNREACHABLE"
@@ -54,7 +55,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     ``ordinal`` numbers the executions of a task 1, 2, 3 … without a hole. ``start_until`` is the last
     instant at which one of its subtasks may begin. The counters add up: what is neither succeeded,
-    failed nor running is waiting. Once the status is final nothing here changes any more.
+    failed nor running is waiting. From ``cancelled_at`` on none of its subtasks begins any more; what has begun runs
+    to its end. Once the status is final nothing here changes any more.
     """
 
     execution_id: str
@@ -75,6 +77,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
     began_at: datetime | None
     ended_at: datetime | None
     created_at: datetime
+    cancelled_at: datetime | None = None
 
 
 class Subtask(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +85,8 @@ class Subtask(msgspec.Struct, frozen=True, kw_only=True):
 
     It is live from ``dispatched_at`` until ``ended_at``: for that time no other subtask may act on its
     server. ``boot_marker`` is what was observed before the server was told, ``ticket`` what the driver
-    answered; ``settle_until`` is the deadline by which it ends, one way or the other.
+    answered; ``settle_until`` is the deadline by which it ends, one way or the other. ``attempt`` names the attempt
+    that carries it out now.
     """
 
     execution_id: str
@@ -98,6 +102,7 @@ class Subtask(msgspec.Struct, frozen=True, kw_only=True):
     boot_marker: str | None = None
     ticket: str | None = None
     sends: int = 0
+    attempt: str | None = None
     ended_at: datetime | None = None
     evidence: Evidence | None = None
     result_code: ResultCode | None = None
@@ -162,7 +167,8 @@ def outcome(failed: int) -> Status:
 
 
 def short(message: str) -> str:
-    """Cut a result's message to what the wire can carry, keeping its beginning."""
+    """Cut a result's message to what the wire can carry, keeping its beginning, and to what can be written as UTF-8."""
+    message = message.encode(errors="replace").decode()
     return message if len(message) <= RESULT_MESSAGE_LENGTH_MAX else message[: RESULT_MESSAGE_LENGTH_MAX - 1] + "…"
 
 

@@ -8,6 +8,11 @@ from typing import Annotated
 
 import msgspec
 
+DEFAULT_SITE = "default"
+
+Token = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,32}\Z")]
+"""A name that may stand in the subjects of the message engine."""
+
 
 class Power(StrEnum):
     """What a server was last seen doing."""
@@ -41,10 +46,27 @@ class ServerGroup(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: datetime
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The way to some servers: a driver's name and that driver's own settings."""
+class Reach(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine must know of an endpoint: which workers reach it, and how much it bears at once."""
 
     name: str
     driver: str
+    site: str
+    concurrency_max: int
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The way to some servers: a driver's name and that driver's own settings.
+
+    Workers of its ``site`` reach it, and no others.
+    """
+
+    name: str
+    driver: Token
+    site: Token = DEFAULT_SITE
     concurrency_max: Annotated[int, msgspec.Meta(ge=1)] = 50
     settings: dict[str, object] = {}
+
+    def reach(self) -> Reach:
+        """What may be known of it outside of its site."""
+        return Reach(name=self.name, driver=self.driver, site=self.site, concurrency_max=self.concurrency_max)

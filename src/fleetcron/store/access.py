@@ -97,7 +97,7 @@ def owner_of_project(tx: Transaction, project_id: str) -> tuple[str, str] | None
 def list_projects(tx: Transaction, account_id: str, *, name: str | None = None) -> list[Project]:
     """The account's projects, oldest first; with ``name``, the one of that name or none."""
     rows = tx.execute(
-        f"{_PROJECT} WHERE account_id = ? AND (? IS NULL OR name = ?) ORDER BY created_at, name",
+        f"{_PROJECT} WHERE account_id = ? AND (CAST(? AS TEXT) IS NULL OR name = ?) ORDER BY created_at, name",
         (account_id, name, name),
     )
     return [PROJECTS.read(row) for row in rows]
@@ -115,10 +115,17 @@ def find_user(tx: Transaction, user_id: str) -> User | None:
     return None if row is None else USERS.read(row)
 
 
+def lock_user(tx: Transaction, user_id: str) -> User | None:
+    """The user, if it exists; nobody changes it, or forgets what it was issued, until the transaction ends."""
+    row = tx.execute(f"{_USER} WHERE user_id = ? FOR UPDATE", (user_id,)).fetchone()
+    return None if row is None else USERS.read(row)
+
+
 def list_users(tx: Transaction, account_id: str, *, name: str | None = None) -> list[User]:
     """The account's users by name; with ``name``, the one of that name or none."""
     rows = tx.execute(
-        f"{_USER} WHERE account_id = ? AND (? IS NULL OR name = ?) ORDER BY name", (account_id, name, name)
+        f"{_USER} WHERE account_id = ? AND (CAST(? AS TEXT) IS NULL OR name = ?) ORDER BY name",
+        (account_id, name, name),
     )
     return [USERS.read(row) for row in rows]
 
@@ -199,7 +206,7 @@ def purge_temporary_keys(tx: Transaction, expired_before: datetime, batch_max: i
     """Forget up to ``batch_max`` access keys that expired before an instant, the oldest first; how many they were."""
     cursor = tx.execute(
         "DELETE FROM access_keys WHERE access_key IN"
-        " (SELECT access_key FROM access_keys WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+        " (SELECT access_key FROM access_keys WHERE expires_at < ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED)",
         (text_of(expired_before), batch_max),
     )
     return cursor.rowcount
@@ -230,7 +237,7 @@ def purge_tokens(tx: Transaction, expired_before: datetime, batch_max: int) -> i
     """Forget up to ``batch_max`` tokens that expired before an instant, the oldest first; how many they were."""
     cursor = tx.execute(
         "DELETE FROM tokens WHERE digest IN"
-        " (SELECT digest FROM tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ?)",
+        " (SELECT digest FROM tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED)",
         (text_of(expired_before), batch_max),
     )
     return cursor.rowcount

@@ -10,13 +10,15 @@ from typing import Final
 
 import msgspec
 
-from fleetcron.domain.audit import AuditEntry, AuditFilter, AuditRecord
+from fleetcron.domain.audit import AuditEntry, AuditFilter, AuditRecord, Outcome
 from fleetcron.store.database import Transaction
 from fleetcron.store.rows import Rows, text_of
 
 RECORDS = Rows(AuditRecord, "audit")
 
 Place = tuple[str, int]
+
+_TURN: Final = "audit"
 
 # Every instant is written in digits, so text order puts them all between these two.
 OLDEST: Final[Place] = ("", 0)
@@ -31,16 +33,17 @@ _BETWEEN = """
 _PAGE = f"""
     SELECT {RECORDS.columns} {_BETWEEN}
         AND (account_id = :account_id OR account_id IS NULL)
-        AND (:user IS NULL OR user_name = :user OR user_id = :user)
-        AND (:operation IS NULL OR operation = :operation)
-        AND (:decisions IS NULL OR instr(:decisions, ',' || decision || ',') > 0)
+        AND (CAST(:user AS TEXT) IS NULL OR user_name = :user OR user_id = :user)
+        AND (CAST(:operation AS TEXT) IS NULL OR operation = :operation)
+        AND decision IN (SELECT value ->> 0 FROM json_each(:decisions))
     ORDER BY at DESC, record_id DESC LIMIT :limit
-"""
+"""  # noqa: S608  (names are our own fields)
 _FURTHER = f"SELECT at, record_id {_BETWEEN} ORDER BY at DESC, record_id DESC LIMIT 1 OFFSET :steps"
 
 
 def append(tx: Transaction, entries: list[AuditEntry]) -> None:
-    """Write entries, in their order, under the next ids (the trigger audit_is_dense)."""
+    """Write entries, in their order, under the next ids (the trigger audit_is_dense); nodes follow one another."""
+    tx.take_turn(_TURN)
     rows = [
         RECORDS.values(AuditRecord(**msgspec.structs.asdict(entry), record_id=record_id))
         for record_id, entry in enumerate(entries, start=_next_id(tx))
@@ -77,14 +80,18 @@ def page(
         "account_id": account_id,
         "user": only.user,
         "operation": only.operation,
-        "decisions": f",{','.join(only.decisions)}," if only.decisions else None,
+        "decisions": msgspec.json.encode([[one] for one in only.decisions or Outcome]).decode(),
         "limit": limit,
     }
     return [RECORDS.read(row) for row in tx.execute(_PAGE, asked)]
 
 
 def first_to_keep(tx: Transaction, kept_since: datetime, batch_max: int) -> int:
-    """The id below which all records are from before an instant, ``batch_max`` of them at most."""
+    """The id below which all records are from before an instant, ``batch_max`` of them at most.
+
+    Until the transaction ends nobody else writes to the log or lets go of its records.
+    """
+    tx.take_turn(_TURN)
     first, end = _kept_from(tx), _next_id(tx)
     row = tx.execute(
         "SELECT record_id FROM audit WHERE record_id < ? AND at >= ? ORDER BY record_id LIMIT 1",

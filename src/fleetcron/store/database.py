@@ -1,180 +1,130 @@
-"""The SQLite file: opened by one process, written by one transaction at a time, read by snapshots."""
+"""What a use case may ask of whichever database is the system of record: transactions, snapshots, and SQL.
+
+SQL is written once, in what SQLite and PostgreSQL both speak, by these conventions; ``sqlite`` and ``postgresql``
+each make of it what they need.
+
+- Parameters are ``?`` or ``:name``. One that is only compared with NULL needs ``CAST(… AS TEXT)``.
+- ``FOR UPDATE`` and ``FOR UPDATE SKIP LOCKED`` (``OF`` a table where there are several) end a SELECT of rows that are
+  read to be changed. SQLite drops them: there one writer at a time is the lock.
+- What is written of many rows at once is a ``Many``.
+- ``json_each(?)`` with ``value ->> 0``, ``value ->> 1`` reads many rows out of one parameter, a JSON array of arrays;
+  numbers are ``CAST(value ->> 1 AS BIGINT)``.
+- Text is ordered by its bytes, ``lower`` knows ASCII, truths are 0 and 1.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.resources import files
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
+from typing import Any, Protocol
 
-from fleetcron.errors import BadSettings, Unavailable
+import msgspec
 
-FILE_NAME = "fleetcron.sqlite3"
-LOCK_NAME = "fleetcron.lock"
-LOCK_WAIT_SECONDS = 10.0
-WRITER_CACHE_KIBIBYTES = 64 * 1024
-READER_CACHE_KIBIBYTES = 16 * 1024
-
-Transaction = sqlite3.Connection
-"""What a use case holds while its transaction lasts; ``execute`` and ``executemany`` are all it may call."""
+Parameters = Sequence[Any] | Mapping[str, Any]
 
 
-class Database:
-    """The system of record in one folder.
+class Many(msgspec.Struct, frozen=True, kw_only=True):
+    """One statement for many rows, said twice; ``rows.Rows`` makes them.
 
-    Opening brings the schema up to date and takes the folder's lock, so that a second process cannot act
-    on the same tasks. Transactions of several threads follow one another; a snapshot never waits for them.
-
-    Raises:
-        BadSettings: the folder is in use by another process, or was written by a newer fleetcron.
+    ``each`` is for one row, whose values are its parameters. ``all`` reads all rows out of one parameter, as
+    ``json_each(?) r``: where every statement has to be planned and asked for, one for a thousand rows takes a quarter
+    of the work.
     """
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.folder = folder
-        self._lock = _lock(folder / LOCK_NAME)
-        self._path = folder / FILE_NAME
-        # It holds secrets, and the folder may be one that others can look into.
-        self._path.touch(mode=0o600)
-        self._turn = threading.Lock()
-        self._readers = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-        try:
-            self._writer = self._connect(WRITER_CACHE_KIBIBYTES)
-            _migrate(self._writer)
-        except sqlite3.DatabaseError as error:
-            self.close()
-            raise BadSettings("data folder", f"{self._path} cannot be opened: {error}") from error
-        except BaseException:
-            self.close()
-            raise
+    each: str
+    all: str
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+
+class Cursor(Protocol):
+    """What a statement gave."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+        ...
+
+    def fetchone(self) -> Any:  # noqa: ANN401  (a row is what its SELECT names)
+        """The next row as a tuple, None after the last."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows that are left, one by one."""
+        ...
+
+
+class Transaction(Protocol):
+    """What a use case holds while its transaction lasts."""
+
+    def execute(self, sql: str, parameters: Parameters = ..., /) -> Cursor:
+        """Run one statement."""
+        ...
+
+    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> object:
+        """Run one statement for each of many parameters."""
+        ...
+
+    def write(self, many: Many, rows: Sequence[Parameters], /) -> None:
+        """Run a statement for many rows, of which none names what another one names."""
+        ...
+
+    def take_turn(self, name: str) -> None:
+        """Wait until nobody else, on whatever node, has this turn, and keep it until the transaction ends."""
+        ...
+
+    def try_turn(self, name: str) -> bool:
+        """Take this turn if nobody else has it; whether it is ours until the transaction ends."""
+        ...
+
+
+class Database(Protocol):
+    """The system of record.
+
+    ``answers_at_once`` tells that a snapshot never waits for the network or for a writer, so that an event loop may
+    read in it. ``folder`` is where its files lie, None where that is the concern of a server. ``partitioned`` tells
+    that history lies in months, each a part of its table.
+    """
+
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether a snapshot never waits."""
+        ...
+
+    @property
+    def folder(self) -> Path | None:
+        """Where its files lie."""
+        ...
+
+    @property
+    def partitioned(self) -> bool:
+        """Whether history lies in months."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
         """Read and write, all or nothing: committed when the block ends, rolled back when it raises.
 
         Raises:
-            Unavailable: the database cannot be written now (disk full, file locked by somebody else).
+            Constrained: a constraint of the database holds against what was written.
+            Unavailable: the database does not answer; if that was at the end, it may have committed nevertheless.
         """
-        with self._turn, _answering():
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
+        ...
 
-    def snapshot(self) -> Snapshot:
-        """Read only, as of one moment: bounds and rows that are read in it belong together."""
-        return Snapshot(self._reader)
+    def snapshot(self) -> AbstractContextManager[Transaction]:
+        """Read only, as of one moment: bounds and rows that are read in it belong together.
+
+        Raises:
+            Unavailable: the database cannot be read now.
+        """
+        ...
+
+    def overwriting(self) -> AbstractContextManager[Transaction]:
+        """A transaction that leaves nothing of what it writes over, as far as the database's files are ours."""
+        ...
 
     def close(self) -> None:
-        """Close every connection and give the folder's lock back."""
-        with self._turn:
-            for connection in self._opened:
-                connection.close()
-            self._lock.close()
-
-    def _reader(self) -> sqlite3.Connection:
-        """The reading connection of the thread that asks."""
-        reader: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if reader is None:
-            reader = self._readers.connection = self._connect(READER_CACHE_KIBIBYTES)
-            reader.execute("PRAGMA query_only = ON")
-        return reader
-
-    def _connect(self, cache_kibibytes: int) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path,
-            timeout=LOCK_WAIT_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        self._opened.append(connection)
-        for pragma in (
-            "journal_mode = WAL",
-            # A fire that was answered for must survive a power cut, not only a crash of ours.
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            f"cache_size = -{cache_kibibytes}",
-            "temp_store = MEMORY",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        return connection
-
-
-class Snapshot:
-    """A reading transaction as a context; a class of its own because every request enters several.
-
-    Raises:
-        Unavailable: the database cannot be read now.
-    """
-
-    __slots__ = ("_find_reader", "_reader")
-
-    def __init__(self, find_reader: Callable[[], sqlite3.Connection]) -> None:
-        self._find_reader = find_reader
-
-    def __enter__(self) -> Transaction:
-        try:
-            self._reader = self._find_reader()
-            self._reader.execute("BEGIN")
-        except sqlite3.DatabaseError as error:
-            raise _unavailable(error) from error
-        return self._reader
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            # SQLite ends a transaction by itself where reading on would make no sense.
-            if self._reader.in_transaction:
-                self._reader.execute("COMMIT")
-        except sqlite3.DatabaseError as failure:
-            error = error or failure
-        if isinstance(error, sqlite3.DatabaseError):
-            raise _unavailable(error) from error
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Say in our words that the database does not answer; a broken constraint is an answer."""
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except sqlite3.DatabaseError as error:
-        raise _unavailable(error) from error
-
-
-def _unavailable(error: sqlite3.DatabaseError) -> Unavailable:
-    return Unavailable(f"the database does not answer: {error}")
-
-
-def _lock(path: Path) -> IO[str]:
-    """Hold the folder's lock until the file is closed; the kernel gives it back however we end."""
-    file = path.open("a")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise BadSettings("data folder", f"{path.parent} is in use by another fleetcron process") from error
-    return file
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, each step in a transaction of its own."""
-    steps = sorted(
-        (step for step in (files("fleetcron.store") / "migrations").iterdir() if step.name.endswith(".sql")),
-        key=lambda step: step.name,
-    )
-    (done,) = connection.execute("PRAGMA user_version").fetchone()
-    if done > len(steps):
-        raise BadSettings("data folder", f"its schema {done} is newer than this fleetcron knows ({len(steps)})")
-    for number, step in enumerate(steps[done:], start=done + 1):
-        connection.executescript(f"BEGIN IMMEDIATE;\n{step.read_text()}\nPRAGMA user_version = {number};\nCOMMIT;")
+        """Close every connection."""
+        ...

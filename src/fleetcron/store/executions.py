@@ -1,4 +1,8 @@
-"""Executions in the database: pages of history by ordinal, and the counters while they run."""
+"""Executions in the database: pages of history by ordinal, and the counters while they run.
+
+What is looked up by its id alone says that it is unfinished where it must be: on PostgreSQL every month is a table of
+its own, and the index of what is unfinished is next to empty in all but the last.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,23 @@ from datetime import datetime
 
 from fleetcron.domain.execution import Execution
 from fleetcron.store.database import Transaction
-from fleetcron.store.rows import Rows, text_of
+from fleetcron.store.rows import Rows, json_of, text_of
 
 ROWS = Rows(Execution, "executions")
 
 _SELECT = f"SELECT {ROWS.columns} FROM executions"  # noqa: S608  (names are our own fields)
+
+_TO_CHANGE = f"""
+    {_SELECT} WHERE execution_id IN (SELECT value ->> 0 FROM json_each(?)) AND ended_at IS NULL
+    ORDER BY execution_id FOR UPDATE
+"""  # noqa: S608  (the same)
+# By the fire too: it tells the month.
+_KEY = ("task_id", "ordinal", "fire_at")
+_COUNTERS = ("status", "succeeded", "failed", "running", "began_at")
+_COUNTED = ROWS.some(*_COUNTERS, *_KEY)
+_COUNT = ROWS.update_many(_COUNTERS, _KEY)
+_ENDED = ROWS.some(*_COUNTERS, "ended_at", *_KEY)
+_SEAL = ROWS.update_many(("record", *_COUNTERS, "ended_at"), _KEY, record=bytes)
 
 Record = bytes
 """A finished execution as it is said on the wire, rendered once when it ended."""
@@ -20,9 +36,9 @@ Record = bytes
 def insert(tx: Transaction, executions: Iterable[Execution]) -> None:
     """Write down new executions.
 
-    Leans on one_execution_per_fire: ``sqlite3.IntegrityError`` says that one of the fires is recorded already.
+    Leans on one_execution_per_fire: ``Constrained`` says that one of the fires is recorded already.
     """
-    tx.executemany(ROWS.insert, [ROWS.values(execution) for execution in executions])
+    tx.write(ROWS.insert_many, [ROWS.values(execution) for execution in executions])
 
 
 def is_recorded(tx: Transaction, task_id: str, fire_at: datetime) -> bool:
@@ -64,50 +80,36 @@ def stretch(tx: Transaction, task_id: str, newest: int, oldest: int) -> list[Rec
     return [_at(tx, task_id, ordinal) if record is None else record for ordinal, record in rows]
 
 
-def begin(tx: Transaction, begun: Iterable[tuple[str, datetime]]) -> None:
-    """Count one more running subtask of each (execution_id, began_at); the first one begins the execution."""
-    tx.executemany(
-        """
-        UPDATE executions SET
-            running = running + 1,
-            status = CASE status WHEN 'WAITING' THEN 'RUNNING' ELSE status END,
-            began_at = coalesce(began_at, ?)
-        WHERE execution_id = ?
-        """,
-        [(text_of(began_at), execution_id) for execution_id, began_at in begun],
-    )
+def to_change(tx: Transaction, execution_ids: Iterable[str]) -> list[Execution]:
+    """Those of these executions that have not ended, ours alone until the transaction ends.
+
+    They are locked in the order of their ids, and after any subtasks: so nobody waits in a ring.
+    """
+    rows = tx.execute(_TO_CHANGE, (json_of([[key] for key in execution_ids]),)).fetchall()
+    return [ROWS.read(row) for row in rows]
 
 
-def count_ended(tx: Transaction, ended: Iterable[tuple[str, bool, bool]]) -> None:
-    """Move the counters for each (execution_id, succeeded, was running) whose subtask has just ended."""
-    tx.executemany(
-        """
-        UPDATE executions SET succeeded = succeeded + ?, failed = failed + ?, running = running - ?
-        WHERE execution_id = ?
-        """,
-        [(int(succeeded), int(not succeeded), int(ran), key) for key, succeeded, ran in ended],
-    )
+def count(tx: Transaction, changed: Iterable[Execution]) -> None:
+    """Write the counters of executions that ``to_change`` gave, and whether and when they began."""
+    tx.write(_COUNT, [_COUNTED(execution) for execution in changed])
 
 
 def seal(tx: Transaction, sealed: Iterable[tuple[Execution, Record]]) -> None:
     """End executions for good: final status, counters and the record that history pages will hand out."""
-    tx.executemany(
-        """
-        UPDATE executions SET status = ?, succeeded = ?, failed = ?, running = 0, ended_at = ?, record = ?
-        WHERE task_id = ? AND ordinal = ?
-        """,
-        [
-            (
-                execution.status,
-                execution.succeeded,
-                execution.failed,
-                None if execution.ended_at is None else text_of(execution.ended_at),
-                record,
-                execution.task_id,
-                execution.ordinal,
-            )
-            for execution, record in sealed
-        ],
+    tx.write(_SEAL, [(record, *_ENDED(execution)) for execution, record in sealed])
+
+
+def cancel(tx: Transaction, project_id: str, execution_id: str, now: datetime) -> bool:
+    """Let none of its subtasks begin any more; False if it has ended, is cancelled, or is not in this project."""
+    return (
+        tx.execute(
+            """
+            UPDATE executions SET cancelled_at = ?
+            WHERE execution_id = ? AND project_id = ? AND ended_at IS NULL AND cancelled_at IS NULL
+            """,
+            (text_of(now), execution_id, project_id),
+        ).rowcount
+        == 1
     )
 
 

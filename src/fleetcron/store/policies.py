@@ -24,10 +24,16 @@ _DOCUMENTS = """
 """
 _GROUPS_OF = f"{_GROUP} WHERE group_id IN (SELECT group_id FROM memberships WHERE user_id = ?) ORDER BY name"  # noqa: S608  (the same)
 _MEMBERS = f"{_USER} WHERE user_id IN (SELECT user_id FROM memberships WHERE group_id = ?) ORDER BY name"  # noqa: S608  (the same)
-# IS tells NULL apart from a value where = would say neither yes nor no.
-_HELD = "FROM attachments WHERE user_id IS :user_id AND group_id IS :group_id"
-_HERE = f"{_HELD} AND project_id IS :project_id"
-_JUST_SO = f"{_HERE} AND policy_id IS :policy_id AND predefined IS :predefined"
+# No id is empty, and what has none equals what has none; the terms are those of the index one_attachment.
+_HELD = """
+    FROM attachments
+    WHERE coalesce(user_id, '') = coalesce(:user_id, '') AND coalesce(group_id, '') = coalesce(:group_id, '')
+"""
+_HERE = f"{_HELD} AND coalesce(project_id, '') = coalesce(:project_id, '')"
+_JUST_SO = f"""
+    {_HERE} AND coalesce(policy_id, '') = coalesce(:policy_id, '')
+    AND coalesce(predefined, '') = coalesce(:predefined, '')
+"""
 _ATTACHED = f"SELECT {ATTACHMENTS.columns} {_HERE} ORDER BY created_at, coalesce(policy_id, predefined)"
 
 
@@ -55,7 +61,8 @@ def find_group(tx: Transaction, group_id: str) -> Group | None:
 def list_groups(tx: Transaction, account_id: str, *, name: str | None = None) -> list[Group]:
     """The account's groups by name; with ``name``, the one of that name or none."""
     rows = tx.execute(
-        f"{_GROUP} WHERE account_id = ? AND (? IS NULL OR name = ?) ORDER BY name", (account_id, name, name)
+        f"{_GROUP} WHERE account_id = ? AND (CAST(? AS TEXT) IS NULL OR name = ?) ORDER BY name",
+        (account_id, name, name),
     )
     return [GROUPS.read(row) for row in rows]
 
@@ -115,7 +122,8 @@ def find_policy(tx: Transaction, policy_id: str) -> Policy | None:
 def list_policies(tx: Transaction, account_id: str, *, name: str | None = None) -> list[Policy]:
     """The account's own policies by name; with ``name``, the one of that name or none."""
     rows = tx.execute(
-        f"{_POLICY} WHERE account_id = ? AND (? IS NULL OR name = ?) ORDER BY name", (account_id, name, name)
+        f"{_POLICY} WHERE account_id = ? AND (CAST(? AS TEXT) IS NULL OR name = ?) ORDER BY name",
+        (account_id, name, name),
     )
     return [POLICIES.read(row) for row in rows]
 

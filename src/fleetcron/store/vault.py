@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from fleetcron.errors import BadSettings
-from fleetcron.store.database import FILE_NAME, Database, Transaction
+from fleetcron.store.database import Database, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -80,13 +79,14 @@ def open_vault(database: Database, path: Path | None = None) -> Vault:
     """The vault of a database, with nothing plain left in the database and nothing that the vault cannot open.
 
     ``path`` names a file of keys that somebody else looks after; by default it is KEYS_NAME in the database's folder,
-    made at the first start.
+    made at the first start. A database without a folder has no default.
 
     Raises:
-        BadSettings: the file is missing though it was named or has sealed secrets already, it cannot be read, or
-            its keys are not those that the secrets were sealed with. The database is left as it is.
+        BadSettings: the file is missing though it was named or has sealed secrets already, it cannot be read, its keys
+            are not those that the secrets were sealed with, or none is named and there is no default. The database is
+            left as it is.
     """
-    vault = Vault(_keys(database, path), where=path or database.folder / KEYS_NAME)
+    vault = Vault(_keys(database, path), where=_where(database, path))
     with database.snapshot() as tx:
         kept = [text for *_, text in _kept(tx)]
     for text in filter(_is_sealed, kept):
@@ -121,7 +121,7 @@ def rotate(database: Database, path: Path | None = None, *, drop_old: bool = Fal
 
 def _keys(database: Database, path: Path | None) -> list[str]:
     """The keys in the file, which is made where there can be no other yet."""
-    where = path or database.folder / KEYS_NAME
+    where = _where(database, path)
     if where.exists():
         return _read(where)
     if path is not None:
@@ -132,6 +132,13 @@ def _keys(database: Database, path: Path | None) -> list[str]:
             raise BadSettings(str(where), reason)
     _write(where, [new_key()])
     return _read(where)
+
+
+def _where(database: Database, path: Path | None) -> Path:
+    if path is None and database.folder is None:
+        reason = "must name the file of keys, the same on every node; `fleetcron secrets key` prints a key to put there"
+        raise BadSettings("FLEETCRON_SECRET_KEYS_FILE", reason)
+    return path or Path(database.folder or "") / KEYS_NAME
 
 
 def _fernet(key: str, number: int, where: Path) -> Fernet:
@@ -157,20 +164,13 @@ def _is_sealed(text: str) -> bool:
 
 
 def _rewrite(database: Database, change: Callable[[str], str]) -> int:
-    """Change every secret, and leave nothing of what stood there in any file of the database; how many they are."""
-    with database.transaction() as tx:
-        (before,) = tx.execute("PRAGMA secure_delete").fetchone()
-        # Otherwise SQLite only forgets where the old text lies.
-        tx.execute("PRAGMA secure_delete = ON")
-        try:
-            kept = _kept(tx)
-            for table, key, column, row, text in kept:
-                tx.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (change(text), row))  # noqa: S608  (the same)
-        finally:
-            tx.execute(f"PRAGMA secure_delete = {before}")
-    # The log beside the file still has the pages as they were, and the file itself until it has been caught up with.
-    with closing(sqlite3.connect(database.folder / FILE_NAME, isolation_level=None)) as own:
-        own.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    """Change every secret, and leave nothing of what stood there; how many they are."""
+    with database.overwriting() as tx:
+        # Two nodes may start together on what an older fleetcron kept plainly.
+        tx.take_turn("identity")
+        kept = _kept(tx)
+        for table, key, column, row, text in kept:
+            tx.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (change(text), row))  # noqa: S608  (the same)
     return len(kept)
 
 
