@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from builders import Clock, after
-from fleetcron.dispatch.contract import Began, Command, Event, Settled, Submitted
+from fleetcron.dispatch.contract import Began, Command, Event, Settled, Submitted, TakenUp, Verdict
 from fleetcron.dispatch.local import LocalLine
 from fleetcron.domain import fleet
 from fleetcron.domain.execution import Evidence
@@ -114,6 +114,22 @@ class Lab:
         self.boots += 1
 
 
+class LapsingLine(LocalLine):
+    """The line in one process, whose worker can learn, as on a shared line, that its command may be another's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lapsed = False
+        self.handed_back: list[Command] = []
+
+    def is_ours(self, command: Command) -> bool:
+        return super().is_ours(command) and not self.lapsed
+
+    async def hand_back(self, command: Command) -> None:
+        self.handed_back.append(command)
+        await super().hand_back(command)
+
+
 class Bench:
     """An attempt's surroundings: the lab, the line with an engine that answers it, and a clock that sleeping moves."""
 
@@ -121,7 +137,7 @@ class Bench:
         self.lab = lab or Lab()
         self.clock = Clock()
         self.config = config or AttemptConfig()
-        self.line = LocalLine()
+        self.line = LapsingLine()
         self.events: list[Event] = []
         self.refuse: Callable[[Event], bool] = lambda _: False
         self.naps: list[float] = []
@@ -134,7 +150,13 @@ class Bench:
             await self.line.take(1)
             endpoint = Endpoint(fleet.Endpoint(name="lab", driver="lab"), self.lab)
             attempt = Attempt(
-                command, endpoint, self.line, clock=self.clock, sleep=sleep or self.nap, config=self.config
+                command,
+                endpoint,
+                self.line,
+                attempt="a1",
+                clock=self.clock,
+                sleep=sleep or self.nap,
+                config=self.config,
             )
             return await self.beside_the_engine(attempt.carry_out())
 
@@ -158,11 +180,11 @@ class Bench:
     def _answer(self, event: Event) -> None:
         if self.refuse(event):
             self.lab.diary.append(f"refused {_said(event)}")
-            self.line.reject([event], "the subtask is over")
+            self.line.answer([(event, Verdict(refused="the subtask is over", over=True))])
         else:
             self.events.append(event)
             self.lab.diary.append(_said(event))
-            self.line.confirm([event])
+            self.line.answer([(event, Verdict(over=isinstance(event, Settled)))])
 
     @property
     def diary(self) -> list[str]:
@@ -211,6 +233,8 @@ def begun(task_type: TaskType = TaskType.RESTART_SERVER, **fields: object) -> Co
 
 def _said(event: Event) -> str:
     match event:
+        case TakenUp():
+            return "taken up"
         case Began():
             return f"began {event.sends}"
         case Submitted():

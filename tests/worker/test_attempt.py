@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import msgspec
@@ -13,11 +14,11 @@ from fleetcron.dispatch.contract import Began, Command, Settled, Submitted
 from fleetcron.domain.execution import RESULT_MESSAGE_LENGTH_MAX, Evidence, ResultCode
 from fleetcron.domain.fleet import Power
 from fleetcron.domain.task import TaskType
-from fleetcron.drivers.contract import Capabilities, Observation, Poll, Progress
+from fleetcron.drivers.contract import Capabilities, Observation, Poll, Progress, Request
 from fleetcron.errors import Busy, Indeterminate, Permanent, Retryable, Unavailable
 from fleetcron.worker.attempt import SENDS_MAX
 from fleetcron.worker.limits import AttemptConfig
-from worker_bench import DONE, EVERYTHING, PENDING, Bench, Lab, Taken, a_command, begun
+from worker_bench import DONE, EVERYTHING, PENDING, Bench, Lab, Taken, a_command, begun, never
 
 START, STOP = TaskType.START_SERVER, TaskType.STOP_SERVER
 RESTART, REINSTALL = TaskType.RESTART_SERVER, TaskType.REINSTALL_OS
@@ -47,9 +48,15 @@ def test_began_says_what_was_seen_before_and_until_when_it_will_end() -> None:
     bench = Bench(config=AttemptConfig(restart=120))
     bench.carry_out(a_command())
     assert bench.events[0] == Began(
-        execution_id="e1", ordinal=1, began_at=NOW, settle_until=after(120), boot_marker="boot-1", sends=1
+        execution_id="e1",
+        ordinal=1,
+        attempt="a1",
+        began_at=NOW,
+        settle_until=after(120),
+        boot_marker="boot-1",
+        sends=1,
     )
-    assert bench.events[1] == Submitted(execution_id="e1", ordinal=1, ticket="ticket-1")
+    assert bench.events[1] == Submitted(execution_id="e1", ordinal=1, attempt="a1", ticket="ticket-1")
 
 
 def test_the_server_is_told_what_was_asked() -> None:
@@ -83,6 +90,98 @@ def test_nothing_is_sent_again_when_the_engine_says_that_it_is_over() -> None:
     with pytest.raises(Unavailable):
         bench.carry_out(a_command())
     assert bench.submits() == 1
+
+
+def test_an_end_says_whose_it_is() -> None:
+    assert Bench().carry_out(a_command()).attempt == "a1"
+    assert Bench(Lab(users=3)).carry_out(a_command()).attempt == "a1"
+
+
+# A command that may be another worker's by now
+
+
+def lapse_at(bench: Bench, what: str) -> None:
+    """Freeze the worker for longer than the line waits, when the diary comes to ``what``."""
+
+    def freeze(_: object) -> bool:
+        bench.line.lapsed = bench.line.lapsed or what in bench.diary
+        return False
+
+    bench.lab.meanwhile = lambda: setattr(bench.line, "lapsed", bench.line.lapsed or what in bench.diary)
+    bench.refuse = freeze
+
+
+class FarLab(Lab):
+    """Its server is far away: the command has lapsed long before an order arrives there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lapse: Callable[[], None] = lambda: None
+
+    async def submit(self, request: Request) -> str:
+        self.lapse()
+        await never()
+        return await super().submit(request)
+
+
+def test_an_order_that_is_on_its_way_when_the_command_lapses_does_not_arrive() -> None:
+    lab = FarLab()
+    bench = Bench(lab)
+    lab.lapse = lambda: setattr(bench.line, "lapsed", True)
+    with pytest.raises(Unavailable, match="broken off"):
+        bench.carry_out(a_command())
+    assert bench.diary == ["observe", "began 1"]
+
+
+@pytest.mark.parametrize("task_type", TaskType)
+def test_a_worker_that_was_frozen_between_began_and_sending_tells_the_server_nothing(task_type: TaskType) -> None:
+    bench = Bench(Lab(power=Power.OFF if task_type is START else Power.ON))
+    lapse_at(bench, "observe")
+    with pytest.raises(Unavailable):
+        bench.carry_out(a_command(task_type))
+    assert bench.diary == ["observe", "began 1"]
+    assert bench.line.handed_back == [a_command(task_type)]
+
+
+def test_a_worker_that_was_frozen_after_began_warns_nobody() -> None:
+    bench = Bench(Lab(users=2))
+    lapse_at(bench, "observe")
+    with pytest.raises(Unavailable):
+        bench.carry_out(a_command(enforcement=True))
+    assert bench.diary == ["observe", "began 1"]
+
+
+def test_a_worker_that_was_frozen_while_the_users_had_their_notice_sends_nothing() -> None:
+    bench = Bench(Lab(users=2))
+    lapse_at(bench, "notify")
+    with pytest.raises(Unavailable):
+        bench.carry_out(a_command(enforcement=True))
+    assert bench.diary == ["observe", "began 1", "notify", "observe", "began 2"]
+
+
+@pytest.mark.parametrize("error", [Indeterminate("the line broke"), Retryable("throttled")])
+def test_a_worker_that_was_frozen_after_it_sent_does_not_send_again(error: Exception) -> None:
+    bench = Bench()
+    bench.lab.answers.append(error)
+    lapse_at(bench, "submit RESTART_SERVER")
+    with pytest.raises(Unavailable):
+        bench.carry_out(a_command())
+    assert bench.submits() == 1
+
+
+def test_a_worker_that_was_frozen_while_the_server_stopped_does_not_reinstall_it() -> None:
+    bench = Bench()
+    lapse_at(bench, "submit STOP_SERVER")
+    with pytest.raises(Unavailable):
+        bench.carry_out(a_command(REINSTALL))
+    assert [request.task_type for request in bench.lab.requests] == [STOP]
+
+
+def test_what_the_server_was_told_in_time_is_followed_to_its_end_even_so() -> None:
+    bench = Bench()
+    lapse_at(bench, "submit RESTART_SERVER")
+    assert ended(bench.carry_out(a_command())) is Evidence.BOOT_MARKER_CHANGED
+    assert bench.line.handed_back == []
 
 
 # What a success rests on
@@ -471,6 +570,7 @@ def test_without_a_ticket_what_was_not_done_is_sent_once_more_and_counted() -> N
     assert bench.events[0] == Began(
         execution_id="e1",
         ordinal=1,
+        attempt="a1",
         began_at=after(15.5),
         settle_until=after(895),
         boot_marker="boot-1",
@@ -514,6 +614,7 @@ def test_a_server_that_is_on_is_stopped_and_seen_off_before_it_is_reinstalled() 
         "submit STOP_SERVER",
         "poll",
         "observe",
+        "began 2",
         "submit REINSTALL_OS",
         "submitted",
         "poll",
@@ -527,6 +628,14 @@ def test_a_server_that_takes_its_time_to_stop_is_reinstalled_all_the_same() -> N
     end = bench.carry_out(a_command(REINSTALL, start_until=after(5)))
     assert bench.clock() > after(30)
     assert ended(end) is Evidence.BOOT_MARKER_CHANGED
+
+
+def test_a_server_whose_subtask_ended_while_it_was_stopped_is_not_reinstalled() -> None:
+    bench = Bench()
+    bench.refuse = lambda event: isinstance(event, Began) and event.sends > 1
+    with pytest.raises(Unavailable):
+        bench.carry_out(a_command(REINSTALL))
+    assert [request.task_type for request in bench.lab.requests] == [STOP]
 
 
 def test_a_server_that_says_it_stopped_and_is_not_off_is_not_reinstalled() -> None:

@@ -10,7 +10,7 @@ import pytest
 from fleetcron.domain import fleet
 from fleetcron.domain.fleet import Power
 from fleetcron.drivers.contract import Observation, Poll, Request
-from fleetcron.errors import Busy, DriverError, Indeterminate, Permanent, Retryable
+from fleetcron.errors import Busy, DriverError, Indeterminate, Permanent, Retryable, Unavailable
 from fleetcron.worker import endpoint as module
 from fleetcron.worker.endpoint import Endpoint
 from worker_bench import EVERYTHING, Lab, a_command, never, run
@@ -225,8 +225,27 @@ def test_what_the_driver_says_of_a_submit_is_passed_on(error: DriverError) -> No
     assert raised.value is error
 
 
+class OnItsWay(Lab):
+    """A driver that is long on its way to the server, and tells what became of its way."""
+
+    async def submit(self, request: Request) -> str:
+        self.diary.append(f"on its way to {request.handle}")
+        try:
+            return await never()
+        finally:
+            self.diary.append("broken off")
+
+
+def test_an_order_on_its_way_is_broken_off_when_it_is_wanted_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WANTED_SECONDS", 0.001)
+    lab = OnItsWay()
+    with pytest.raises(Unavailable, match="another worker's"):
+        run(an_endpoint(lab).submit(a_request(), iter((True, False)).__next__))
+    assert lab.diary == ["on its way to h1", "broken off"]
+
+
 async def an_endpoint_submits(driver: Lab) -> str:
-    return await an_endpoint(driver).submit(a_request())
+    return await an_endpoint(driver).submit(a_request(), lambda: True)
 
 
 def test_no_more_hold_a_place_than_there_are_places() -> None:

@@ -1,7 +1,8 @@
 """One command carried out: observed before anything is sent, written down before it is sent, proven before it ends.
 
 The order is the promise. *Began*, with the server's boot marker, is committed before the driver is told; whoever
-comes after a crash finds it, observes first, and sends again only what is known not to have happened.
+comes after a crash finds it, observes first, and sends again only what is known not to have happened. An attempt
+whose command may be another worker's by now tells the server nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from fleetcron.domain.execution import Evidence, ResultCode, short
 from fleetcron.domain.fleet import Power
 from fleetcron.domain.task import TaskType
 from fleetcron.drivers.contract import Observation, Progress, Request
-from fleetcron.errors import Busy, DriverError, Permanent, Retryable
+from fleetcron.errors import Busy, DriverError, Permanent, Retryable, Unavailable
 from fleetcron.worker.endpoint import Endpoint
 from fleetcron.worker.limits import AttemptConfig
 from fleetcron.worker.proof import is_already_there, is_idle, proof
@@ -30,12 +31,11 @@ class Failed(Exception):
 
     def __init__(self, code: ResultCode, message: str) -> None:
         super().__init__(message)
-        self.code = code
-        self.message = message
+        self.code, self.message = code, message
 
 
 class Attempt:
-    """Carries out one command at one endpoint."""
+    """Carries out one command at one endpoint, under the name ``attempt``; one that was begun before is taken up."""
 
     def __init__(
         self,
@@ -43,11 +43,13 @@ class Attempt:
         endpoint: Endpoint,
         line: WorkerEnd,
         *,
+        attempt: str,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         config: AttemptConfig,
     ) -> None:
         self._command = command
+        self._attempt = attempt
         self._endpoint = endpoint
         self._line = line
         self._clock = clock
@@ -62,7 +64,7 @@ class Attempt:
         """See the command through to its end and say how it ended; the caller reports it.
 
         Raises:
-            Unavailable: the engine did not take a report; the subtask is no longer ours to carry out.
+            Unavailable: a report was refused, or the command may be another worker's by now; it is no longer ours.
         """
         try:
             self._refuse_if_incapable()
@@ -82,7 +84,7 @@ class Attempt:
             return Evidence.POWER_SEEN
         await self._warn(seen)
         if self._command.task_type is TaskType.REINSTALL_OS and seen.power is not Power.OFF:
-            await self._switch_off()
+            await self._begin(await self._switch_off())
         return await self._send()
 
     async def _from_where_it_was_left(self) -> Evidence:
@@ -93,8 +95,7 @@ class Attempt:
     async def _first_look(self) -> Observation:
         """Observe the server, idle, before its start limit."""
         while True:
-            now = self._clock()
-            if now > self._send_until:
+            if self._clock() > self._send_until:
                 raise Failed(ResultCode.MISSED, f"Could not begin by {self._send_until:%H:%M:%S} UTC.")
             try:
                 seen = await self._endpoint.observe(self._command.handle)
@@ -137,6 +138,7 @@ class Attempt:
             Began(
                 execution_id=self._command.execution_id,
                 ordinal=self._command.ordinal,
+                attempt=self._attempt,
                 began_at=now,
                 settle_until=self._settle_until,
                 boot_marker=seen.boot_marker,
@@ -157,6 +159,7 @@ class Attempt:
         if self._command.task_type is TaskType.START_SERVER or not self._endpoint.capabilities.notifies:
             return
         text = f"This server is about to be operated on in {self._config.notice:.0f} seconds. Please save your work."
+        await self._give_up_if_not_ours()
         try:
             await self._endpoint.notify(self._command.handle, text)
         except (DriverError, TimeoutError) as error:
@@ -166,8 +169,8 @@ class Attempt:
         # Much may have happened meanwhile, the end of this subtask included: the engine is asked again.
         await self._begin_again()
 
-    async def _switch_off(self) -> None:
-        """Bring the server down before its system is replaced: no disk is touched while it runs."""
+    async def _switch_off(self) -> Observation:
+        """Bring the server down: no disk is touched while it runs. It may take long: then the engine is asked again."""
         try:
             stopping_at = self._clock()
             await self._follow(await self._submit(TaskType.STOP_SERVER))
@@ -178,6 +181,7 @@ class Attempt:
             raise Failed(ResultCode.NOT_OFF, f"It is not known whether it is off: {error.reason}") from error
         if seen.power is not Power.OFF:
             raise Failed(ResultCode.NOT_OFF, f"The server must be off to be reinstalled and is {seen.power}.")
+        return seen
 
     async def _send(self) -> Evidence:
         """Tell the server and follow it to the end."""
@@ -186,7 +190,12 @@ class Attempt:
         except DriverError as error:
             return await self._resolve_doubt(error.reason)
         await self._line.report(
-            Submitted(execution_id=self._command.execution_id, ordinal=self._command.ordinal, ticket=ticket)
+            Submitted(
+                execution_id=self._command.execution_id,
+                ordinal=self._command.ordinal,
+                attempt=self._attempt,
+                ticket=ticket,
+            )
         )
         return await self._follow(ticket)
 
@@ -198,10 +207,11 @@ class Attempt:
         """
         while True:
             # A worker that was frozen and thawed comes to here too: it must not send what is no longer wanted.
+            await self._give_up_if_not_ours()
             if self._clock() > min(self._send_until, self._settle_until):
                 raise Failed(ResultCode.MISSED, "The server could not be told in time.")
             try:
-                return await self._endpoint.submit(self._request(task_type))
+                return await self._endpoint.submit(self._request(task_type), lambda: self._line.is_ours(self._command))
             except Retryable as error:
                 await self._wait_to_begin(error.retry_after_seconds, ResultCode.UNREACHABLE, error.reason)
             except Busy as error:
@@ -209,6 +219,12 @@ class Attempt:
             except Permanent as error:
                 raise Failed(ResultCode.REFUSED, error.reason) from error
             await self._begin_again()
+
+    async def _give_up_if_not_ours(self) -> None:
+        """Tell the server nothing when another worker may be telling it already; at once when the command is ours."""
+        if not self._line.is_ours(self._command):
+            await self._line.hand_back(self._command)
+            raise Unavailable("the command may be another worker's by now")
 
     def _request(self, task_type: TaskType) -> Request:
         return Request(
@@ -296,6 +312,7 @@ class Attempt:
         return Settled(
             execution_id=self._command.execution_id,
             ordinal=self._command.ordinal,
+            attempt=self._attempt,
             ended_at=self._clock(),
             evidence=evidence,
             result_code=result_code,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fleetcron.domain import fleet
 from fleetcron.drivers.contract import Capabilities, Driver, Observation, Poll, Request
-from fleetcron.errors import DriverError, Indeterminate, Retryable
+from fleetcron.errors import DriverError, Indeterminate, Retryable, Unavailable
 
 BULK_MAX = 1_000
 OBSERVE_SECONDS_MAX = 30.0
 SUBMIT_SECONDS_MAX = 30.0
+WANTED_SECONDS = 0.25
+"""So often it is asked whether what is on its way is still wanted."""
 
 Told = TypeVar("Told")
 
@@ -60,17 +62,23 @@ class Endpoint:
         """
         return await self._polls.ask(ticket)
 
-    async def submit(self, request: Request) -> str:
+    async def submit(self, request: Request, is_wanted: Callable[[], bool]) -> str:
         """Tell the server once, and return the ticket.
+
+        What is wanted no more is broken off: a driver may be long on its way to the server, and whoever has come in our
+        place must not meet an order of ours that it has waited for in vain.
 
         Raises:
             DriverError: as the driver says; Indeterminate also when it did not answer in time or broke.
+            Unavailable: it was broken off, and may have been done.
         """
         try:
             async with asyncio.timeout(SUBMIT_SECONDS_MAX):
-                return await self._driver.submit(request)
+                return await _while_wanted(self._driver.submit(request), is_wanted)
         except DriverError:
             raise
+        except _Unwanted:
+            raise Unavailable("the command may be another worker's by now; an order was broken off") from None
         except TimeoutError as error:
             raise Indeterminate(f"no answer within {SUBMIT_SECONDS_MAX:.0f} s") from error
         except Exception as error:  # a driver that breaks may have sent before it broke
@@ -88,6 +96,23 @@ class Endpoint:
     async def aclose(self) -> None:
         """Let go of the driver's connections."""
         await self._driver.aclose()
+
+
+class _Unwanted(Exception):
+    """What was being said to the server is wanted no more."""
+
+
+async def _while_wanted(telling: Coroutine[Any, Any, str], is_wanted: Callable[[], bool]) -> str:
+    told = asyncio.create_task(telling)
+    try:
+        while not (await asyncio.wait({told}, timeout=WANTED_SECONDS))[0]:
+            if not is_wanted():
+                raise _Unwanted
+        return told.result()
+    finally:
+        if not told.done():
+            told.cancel()
+            await asyncio.gather(told, return_exceptions=True)
 
 
 def _bulk_max(driver: Driver) -> int:
