@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
+from threading import Barrier
 from typing import Any, TypeVar
 
 import msgspec
@@ -52,6 +54,19 @@ def eventually(what: Callable[[], _T], *, seconds: float = EVENTUALLY_SECONDS_MA
         assert time.monotonic() < give_up_at, f"still {said!r} after {seconds} s"
         time.sleep(0.01)
     return said
+
+
+def in_threads(*deeds: Callable[[], object]) -> None:
+    """Do these at the same time, and raise what one of them raised."""
+    gate = Barrier(len(deeds))
+
+    def start(deed: Callable[[], object]) -> None:
+        gate.wait()
+        deed()
+
+    with ThreadPoolExecutor(len(deeds)) as threads:
+        for done in [threads.submit(start, deed) for deed in deeds]:
+            done.result()
 
 
 def a_rule(cycle: Cycle = Cycle.DAILY, **fields: Any) -> Rule:  # noqa: ANN401  (the fields of Rule)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from builders import Clock, insert_projects
+from builders import Clock
 from fleetcron.store.database import Database
+from fleetcron.store.sqlite import SqliteDatabase
 
-pytest_plugins = ["peers.plugin"]
+pytest_plugins = ["databases", "peers.plugin"]
 
 
 @pytest.fixture
@@ -20,10 +18,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty database with the projects p1 and p2."""
-    database = Database(tmp_path / "database")
-    with database.transaction() as tx:
-        insert_projects(tx)
-    yield database
-    database.close()
+def database(sqlite_database: SqliteDatabase) -> Database:
+    """An empty database with the projects p1 and p2: SQLite, where the folder's conftest says nothing else."""
+    return sqlite_database

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from builders import PROJECT, Clock, a_server, after
-from fleetcron.dispatch.contract import Began, Command, Event, Settled, Submitted
+import msgspec
+
+from builders import NOW, PROJECT, Clock, a_server, after
+from fleetcron.dispatch.contract import Began, Command, Event, Reference, Settled, Submitted, TakenUp
 from fleetcron.dispatch.local import LocalLine
 from fleetcron.domain.execution import Evidence, Execution, ResultCode, Subtask
 from fleetcron.domain.fleet import Server, ServerGroup
-from fleetcron.domain.task import LateLimits, Task
-from fleetcron.engine.dispatcher import Dispatcher
+from fleetcron.domain.task import LateLimits, Task, TaskType
+from fleetcron.engine.canceller import Canceller
+from fleetcron.engine.dispatcher import Dispatcher, command_for
 from fleetcron.engine.loop import Loop
 from fleetcron.engine.recorder import Recorder
 from fleetcron.engine.scheduler import Scheduler
@@ -28,12 +33,20 @@ def say(execution: Execution) -> bytes:
 
 
 class Engine:
-    """The four parts beside one another; each test ticks the one that it is about."""
+    """The five parts beside one another; each test ticks the one that it is about."""
 
-    def __init__(self, database: Database, clock: Clock, *, late_limits: LateLimits | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        *,
+        late_limits: LateLimits | None = None,
+        executions_concurrency_max: int | None = None,
+    ) -> None:
         self.database = database
         self.clock = clock
         self._late_limits = late_limits or LateLimits()
+        self._executions_concurrency_max = executions_concurrency_max
         self._ids = itertools.count(1)
         self._loop = asyncio.new_event_loop()
         self._said: list[asyncio.Task[None]] = []
@@ -43,12 +56,14 @@ class Engine:
         """Go on as a new process: nothing is left but the tables."""
         self.line = LocalLine()
         self.scheduler = self.another_scheduler()
-        self.dispatcher = Dispatcher(self.database, self.line, say=say)
+        self.dispatcher = self.another_dispatcher()
+        self.canceller = Canceller(self.database, self.line, say=say)
         self.recorder = Recorder(self.database, self.line, say=say)
         self.sweeper = Sweeper(self.database, self.line, say=say)
         self.loop = Loop(
             clock=self.clock,
             line=self.line,
+            canceller=self.canceller,
             scheduler=self.scheduler,
             dispatcher=self.dispatcher,
             recorder=self.recorder,
@@ -57,6 +72,11 @@ class Engine:
 
     def another_scheduler(self) -> Scheduler:
         return Scheduler(self.database, late_limits=self._late_limits, say=say, new_id=lambda: f"e{next(self._ids):06}")
+
+    def another_dispatcher(self) -> Dispatcher:
+        return Dispatcher(
+            self.database, self.line, say=say, executions_concurrency_max=self._executions_concurrency_max
+        )
 
     def close(self) -> None:
         for said in self._said:
@@ -104,6 +124,19 @@ class Engine:
         with self.database.snapshot() as tx:
             return executions.stretch(tx, task_id, execution.ordinal, execution.ordinal)[0]
 
+    def is_held(self, reference: Reference) -> bool:
+        """Whether the line has the command of this subtask, or a worker of the line."""
+        return self.line.lost([reference]) == []
+
+    @contextmanager
+    def without(self, table: str) -> Iterator[None]:
+        """Let whoever needs this table fail until the block ends."""
+        with self.database.transaction() as tx:
+            tx.execute(f"ALTER TABLE {table} RENAME TO missing")
+        yield
+        with self.database.transaction() as tx:
+            tx.execute(f"ALTER TABLE missing RENAME TO {table}")
+
     # The clock's turns
 
     def fire(self) -> None:
@@ -148,15 +181,55 @@ class Engine:
         self.recorder.tick()
         return self.answers()
 
+    def commands(self, task_id: str = "t1") -> list[Command]:
+        """The commands of the task's newest execution, as they stand."""
+        references = [(share.execution_id, share.ordinal) for share in self.subtasks(task_id)]
+        with self.database.snapshot() as tx:
+            return [command_for(due) for due in subtasks.read_due(tx, references)]
+
+    def hand_back(self, ordinal: int) -> None:
+        """Take every command and give one up."""
+        self.take()
+        (command,) = [command for command in self.commands() if command.ordinal == ordinal]
+        self._loop.run_until_complete(self.line.hand_back(command))
+
+    def take_up(self, event: TakenUp) -> Command:
+        """Take a subtask up, and say what was left."""
+        command = msgspec.structs.replace(_ANY, execution_id=event.execution_id, ordinal=event.ordinal)
+        asked = self._loop.create_task(self.line.take_up(command, event.attempt))
+        self._spin()
+        self.recorder.tick()
+        self._spin()
+        return asked.result()
+
     def _spin(self) -> None:
         for _ in range(3):
             self._loop.run_until_complete(asyncio.sleep(0))
 
 
-def began(execution_id: str = "e000001", ordinal: int = 1, *, sends: int = 1, seconds: float = 1) -> Began:
+_ANY = Command(
+    execution_id="",
+    ordinal=0,
+    server_id="",
+    endpoint="",
+    handle="",
+    task_type=TaskType.START_SERVER,
+    enforcement=False,
+    start_until=NOW,
+)
+
+
+def taken_up(execution_id: str = "e000001", ordinal: int = 1, *, attempt: str = "a1") -> TakenUp:
+    return TakenUp(execution_id=execution_id, ordinal=ordinal, attempt=attempt)
+
+
+def began(
+    execution_id: str = "e000001", ordinal: int = 1, *, sends: int = 1, seconds: float = 1, attempt: str = "a1"
+) -> Began:
     return Began(
         execution_id=execution_id,
         ordinal=ordinal,
+        attempt=attempt,
         began_at=after(seconds),
         settle_until=after(900),
         boot_marker=f"b{sends}",
@@ -164,8 +237,10 @@ def began(execution_id: str = "e000001", ordinal: int = 1, *, sends: int = 1, se
     )
 
 
-def submitted(execution_id: str = "e000001", ordinal: int = 1) -> Submitted:
-    return Submitted(execution_id=execution_id, ordinal=ordinal, ticket="ticket")
+def submitted(
+    execution_id: str = "e000001", ordinal: int = 1, *, ticket: str = "ticket", attempt: str = "a1"
+) -> Submitted:
+    return Submitted(execution_id=execution_id, ordinal=ordinal, attempt=attempt, ticket=ticket)
 
 
 def settled(
@@ -175,10 +250,12 @@ def settled(
     code: ResultCode | None = None,
     message: str = "why",
     seconds: float = 9,
+    attempt: str | None = "a1",
 ) -> Settled:
     return Settled(
         execution_id=execution_id,
         ordinal=ordinal,
+        attempt=attempt,
         ended_at=after(seconds),
         evidence=Evidence.BOOT_MARKER_CHANGED if code is None else None,
         result_code=code,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import argon2
 import msgspec
@@ -27,6 +25,7 @@ from fleetcron.domain.access import (
 from fleetcron.errors import Conflict, Forbidden, NotFound, StaleToken, Unauthenticated
 from fleetcron.store import access as store
 from fleetcron.store.database import Database
+from fleetcron.store.vault import Vault
 
 # Real hashes cost a tenth of a second each, and these tests take hundreds.
 CHEAP = Passwords(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -36,15 +35,13 @@ MALLORY = Caller(user_id="m", user_name="mallory", account_id="elsewhere", admin
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path)
-    yield database
-    database.close()
+def database(bare_database: Database) -> Database:
+    return bare_database
 
 
 @pytest.fixture
-def access(database: Database) -> Access:
-    access = Access(database, CHEAP)
+def access(database: Database, vault: Vault) -> Access:
+    access = Access(database, CHEAP, vault)
     access.establish(
         NOW,
         Founding(

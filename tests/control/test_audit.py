@@ -17,6 +17,7 @@ from fleetcron.domain.audit import PAGE_MAX, TEXT_LENGTH_MAX, AuditFilter, Audit
 from fleetcron.errors import Forbidden, Unavailable
 from fleetcron.store import audit as store
 from fleetcron.store.database import Database
+from fleetcron.store.sqlite import SqliteDatabase
 from records import a_refusal, an_entry
 
 ADMIN = Caller(user_id="id", user_name="admin", account_id="default", administrator=True, project_id=None)
@@ -89,7 +90,8 @@ def test_an_end_without_a_database_is_an_end(audit: Audit, database: Database) -
     audit.stop()
 
 
-def test_what_cannot_be_written_now_is_written_later(audit: Audit, database: Database) -> None:
+def test_what_cannot_be_written_now_is_written_later(sqlite_database: SqliteDatabase) -> None:
+    database, audit = sqlite_database, Audit(sqlite_database, 30)
     audit.record(a_refusal(1))
     audit.record(a_refusal(2))
     with database.transaction() as tx:
@@ -100,6 +102,14 @@ def test_what_cannot_be_written_now_is_written_later(audit: Audit, database: Dat
         tx.execute("ALTER TABLE gone RENAME TO audit")
     assert audit.flush() == 2
     assert [record.at for record in records(audit)] == [after(2), after(1)]
+
+
+def test_a_text_that_not_every_database_can_keep_holds_up_no_other(audit: Audit) -> None:
+    """What was refused is written in batches: one that cannot be written would be tried for ever."""
+    audit.record(a_refusal(1, resource="/v1/p1/a\0b", user_name="\0"))
+    audit.record(a_refusal(2))
+    assert audit.flush() == 2
+    assert [(record.resource, record.user_name) for record in records(audit)][1] == ("/v1/p1/a\ufffdb", "\ufffd")
 
 
 def test_the_logs_own_thread_survives_a_database_that_does_not_answer(

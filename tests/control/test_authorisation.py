@@ -10,8 +10,15 @@ from fleetcron.domain.access import Account, Caller, Permission, Project
 from fleetcron.errors import Forbidden
 from fleetcron.store import access
 from fleetcron.store.database import Database
+from fleetcron.store.sqlite import SqliteDatabase
 
 PERMISSIONS = [permission for permission in Permission if permission is not Permission.MANAGE_ACCESS]
+
+
+@pytest.fixture
+def database(sqlite_database: SqliteDatabase) -> Database:
+    """One kind is enough: what is asked of the database here is asked in test_policies, too."""
+    return sqlite_database
 
 
 def a_caller(

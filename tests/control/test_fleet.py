@@ -102,12 +102,12 @@ def test_a_server_is_seen_with_its_group_and_at_rest(rooms: Fleet) -> None:
 
 
 def test_a_server_is_seen_at_what_is_done_to_it(rooms: Fleet, database: Database) -> None:
-    live = a_subtask(1, dispatched_at=NOW)
     over = a_subtask(2, dispatched_at=NOW, ended_at=NOW, status=Status.SUCCESS)
     with database.transaction() as tx:
         tasks.insert(tx, a_task())
         executions.insert(tx, [an_execution(task_type=TaskType.STOP_SERVER, total=2)])
-        subtasks.insert(tx, [live, over])
+        subtasks.insert(tx, [a_subtask(1), over])
+        assert subtasks.dispatch(tx, subtasks.waiting(tx, 10, NOW), NOW) == [("e1", 1)]
     assert rooms.server(ADA, "p1", "s1").live is TaskType.STOP_SERVER
     assert rooms.server(ADA, "p1", "s2").live is None
 
@@ -161,8 +161,8 @@ def test_an_action_on_one_unknown_server_acts_on_none(rooms: Fleet, database: Da
     with pytest.raises(NotFound, match="s99"):
         act(rooms, "s1", "s99")
     assert woken == []
-    with database.snapshot() as tx:
-        assert subtasks.waiting(tx, 10) == []
+    with database.transaction() as tx:
+        assert subtasks.waiting(tx, 10, NOW) == []
 
 
 def test_unknown_servers_are_told_apart(rooms: Fleet) -> None:

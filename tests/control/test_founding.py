@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import argon2
@@ -15,6 +15,7 @@ from fleetcron.control.founding import Established, Founding
 from fleetcron.control.passwords import Passwords
 from fleetcron.errors import BadSettings, Unauthenticated
 from fleetcron.store.database import Database
+from fleetcron.store.vault import Vault
 
 # Real hashes cost a tenth of a second each, and these tests take hundreds.
 CHEAP = Passwords(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
@@ -23,10 +24,8 @@ LATER = NOW + timedelta(days=1)
 
 
 @pytest.fixture
-def access(tmp_path: Path) -> Iterator[Access]:
-    database = Database(tmp_path)
-    yield Access(database, CHEAP)
-    database.close()
+def access(bare_database: Database, vault: Vault) -> Access:
+    return Access(bare_database, CHEAP, vault)
 
 
 def start(access: Access, now: datetime = LATER, regions: tuple[str, ...] = ("north",), **given: Any) -> Established:  # noqa: ANN401
@@ -142,3 +141,23 @@ def test_no_secret_shows_in_a_repr(access: Access) -> None:
     made = start(access)
     assert (made.secret_key or "") not in repr(made)
     assert (made.admin_password or "") not in repr(made)
+
+
+def test_services_that_start_together_found_one_account(bare_database: Database, vault: Vault) -> None:
+    """One of them makes everything and tells the secrets; the others find it made."""
+    nodes = [Access(bare_database, CHEAP, vault) for _ in range(4)]
+    together = threading.Barrier(len(nodes))
+
+    def found(access: Access) -> Established:
+        with bare_database.snapshot():
+            together.wait()
+        return start(access, NOW, regions=("north", "south"))
+
+    with ThreadPoolExecutor(len(nodes)) as threads:
+        made = [*threads.map(found, nodes)]
+    (told,) = [one for one in made if one.admin_password is not None]
+    assert {one.projects for one in made} == {told.projects}
+    with bare_database.snapshot() as tx:
+        counts = [tx.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("accounts", "users", "projects")]  # noqa: S608  (the test's own)
+    assert counts == [(1,), (1,), (2,)]
+    nodes[0].sign_in("admin", "default", told.admin_password or "", None, NOW)

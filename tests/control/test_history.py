@@ -1,18 +1,24 @@
-"""What people ask of the past, against a real database."""
+"""What people ask of executions, against a real database."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builders import NOW, a_subtask, a_task, after, an_execution
+from builders import NOW, a_subtask, a_task, after, an_execution, eventually
+from databases import somebody_waits
 from fleetcron.control.history import History
 from fleetcron.domain.access import Caller
 from fleetcron.domain.execution import Execution, Status, Subtask
-from fleetcron.errors import Forbidden, NotFound
+from fleetcron.errors import Conflict, Forbidden, NotFound
 from fleetcron.store import executions, subtasks, tasks
 from fleetcron.store.database import Database
+from fleetcron.store.postgresql import PostgresqlDatabase
 
 ADA = Caller(user_id="u1", user_name="ada", account_id="default", administrator=True, project_id=None)
 MALLORY = Caller(user_id="u2", user_name="mallory", account_id="elsewhere", administrator=True, project_id=None)
@@ -89,8 +95,9 @@ def test_the_pages_together_are_the_whole(history: History, database: Database, 
 
 def test_a_finished_execution_is_handed_out_as_it_was_rendered(history: History, database: Database) -> None:
     fired(database, 2)
-    over = an_execution("t1-1", ordinal=1, status=Status.SUCCESS, succeeded=1, ended_at=after(9))
     with database.transaction() as tx:
+        (running,) = executions.read(tx, ["t1-1"])
+        over = msgspec.structs.replace(running, status=Status.SUCCESS, succeeded=1, ended_at=after(9))
         executions.seal(tx, [(over, b'{"rendered":true}')])
     count, (live, kept) = history.executions(ADA, "p1", "t1", offset=0, limit=10)
     assert count == 2
@@ -160,3 +167,83 @@ def test_an_unknown_execution_is_not_found(history: History, database: Database)
     for execution_id in ("e1", "t1", "t1-1-1", ""):
         with pytest.raises(NotFound, match="execution"):
             history.subtasks(ADA, "p1", execution_id, offset=0, limit=10)
+
+
+def cancel(history: History, execution_id: str = "t1-1", *, task_id: str = "t1", seconds: float = 5) -> None:
+    history.cancel(ADA, "p1", task_id, execution_id, after(seconds))
+
+
+def cancelled_at(database: Database, execution_id: str = "t1-1") -> datetime | None:
+    with database.snapshot() as tx:
+        return executions.read(tx, [execution_id])[0].cancelled_at
+
+
+def end(database: Database, execution_id: str = "t1-1") -> None:
+    with database.transaction() as tx:
+        (running,) = executions.read(tx, [execution_id])
+        over = msgspec.structs.replace(running, status=Status.FAILED, failed=1, ended_at=after(9))
+        executions.seal(tx, [(over, b"{}")])
+
+
+def test_one_execution_is_cancelled_and_no_other(history: History, database: Database) -> None:
+    fired(database, 2)
+    cancel(history)
+    assert cancelled_at(database) == after(5)
+    assert cancelled_at(database, "t1-2") is None
+
+
+def test_cancelling_again_changes_nothing_even_after_the_end_that_came_of_it(
+    history: History, database: Database
+) -> None:
+    fired(database, 1)
+    cancel(history)
+    cancel(history, seconds=6)
+    end(database)
+    cancel(history, seconds=7)
+    assert cancelled_at(database) == after(5)
+
+
+def test_what_has_ended_by_itself_cannot_be_cancelled(history: History, database: Database) -> None:
+    fired(database, 1)
+    end(database)
+    with pytest.raises(Conflict, match=r"t1-1 has already ended; it is FAILED\."):
+        cancel(history)
+    assert cancelled_at(database) is None
+
+
+def test_an_execution_is_cancelled_as_its_own_tasks_alone(history: History, database: Database) -> None:
+    fired(database, 1)
+    fired(database, 1, task_id="t2")
+    fired(database, 1, task_id="t3", project_id="p2")
+    for task_id, execution_id in (("t1", "t2-1"), ("t3", "t3-1"), ("t1", "t9-1"), ("t9", "t1-1"), ("t1", "")):
+        with pytest.raises(NotFound, match="execution"):
+            cancel(history, execution_id, task_id=task_id)
+    assert [cancelled_at(database, key) for key in ("t1-1", "t2-1", "t3-1")] == [None] * 3
+
+
+def test_what_a_deleted_task_has_begun_can_still_be_cancelled(history: History, database: Database) -> None:
+    fired(database, 1)
+    with database.transaction() as tx:
+        tasks.delete(tx, "p1", ["t1"], NOW)
+    cancel(history)
+    assert cancelled_at(database) == after(5)
+
+
+def test_a_stranger_may_not_cancel(history: History, database: Database) -> None:
+    fired(database, 1)
+    with pytest.raises(Forbidden):
+        history.cancel(MALLORY, "p1", "t1", "t1-1", NOW)
+    assert cancelled_at(database) is None
+
+
+def test_an_execution_that_ends_while_it_is_being_cancelled_has_ended(postgresql_database: PostgresqlDatabase) -> None:
+    fired(postgresql_database, 1)
+    with ThreadPoolExecutor(1) as thread:
+        with postgresql_database.transaction() as tx:
+            (running,) = executions.to_change(tx, ["t1-1"])
+            cancelling = thread.submit(cancel, History(postgresql_database))
+            eventually(lambda: somebody_waits(postgresql_database))
+            over = msgspec.structs.replace(running, status=Status.SUCCESS, succeeded=1, ended_at=after(9))
+            executions.seal(tx, [(over, b"{}")])
+        with pytest.raises(Conflict, match="SUCCESS"):
+            cancelling.result()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import count
 
 import pytest
 
-from builders import NOW, a_rule, a_server, a_target, after, an_execution
+from builders import NOW, a_rule, a_server, a_target, after, an_execution, eventually
+from databases import somebody_waits
 from fleetcron.control.tasks import Tasks
 from fleetcron.domain.access import Caller
 from fleetcron.domain.execution import Status
@@ -18,6 +20,7 @@ from fleetcron.errors import Forbidden, Invalid, NotFound
 from fleetcron.store import executions, fleet
 from fleetcron.store import tasks as store
 from fleetcron.store.database import Database
+from fleetcron.store.postgresql import PostgresqlDatabase
 
 ADA = Caller(user_id="u1", user_name="ada", account_id="default", administrator=True, project_id=None)
 MALLORY = Caller(user_id="u2", user_name="mallory", account_id="elsewhere", administrator=True, project_id=None)
@@ -201,6 +204,31 @@ def test_a_task_of_another_project_is_not_there(tasks: Tasks) -> None:
     tasks.delete(ADA, "p1", task.task_id, NOW)
     tasks.delete_many(ADA, "p1", [task.task_id], NOW)
     assert tasks.show(ADA, "p2", task.task_id)[0] == task
+
+
+def test_a_change_never_takes_back_what_the_scheduler_has_written(postgresql_database: PostgresqlDatabase) -> None:
+    """Or an ordinal would be given twice, and a fire that was recorded would be due again."""
+    room = Tasks(postgresql_database, new_id=lambda: "t1", wake=lambda: None)
+    task = room.create(ADA, "p1", a_draft(), NOW).task
+    with ThreadPoolExecutor(1) as other:
+        with postgresql_database.transaction() as tx:
+            store.advance(tx, [(task, 7, after(99))])
+            change = Change(task={"name": "renamed"})
+            changing = other.submit(room.update, ADA, "p1", "t1", change, NOW)
+            eventually(lambda: changing.done() or somebody_waits(postgresql_database))
+        changed = changing.result().task
+    assert (changed.name, changed.last_ordinal) == ("renamed", 7)
+    with postgresql_database.snapshot() as tx:
+        assert store.read(tx, ["t1"]) == [changed]
+
+
+def test_many_may_be_deleted_by_many_at_once(tasks: Tasks, database: Database) -> None:
+    ids = [tasks.create(ADA, "p1", a_draft(), NOW).task.task_id for _ in range(20)]
+    with ThreadPoolExecutor(4) as others:
+        orders = (ids, ids[::-1]) * 4
+        done = [others.submit(tasks.delete_many, ADA, "p1", order, NOW) for order in orders]
+    assert [one.result() for one in done] == [None] * len(orders)
+    assert found(tasks) == (0, [])
 
 
 def test_a_preview_is_the_next_five_and_writes_nothing(tasks: Tasks, wake: Waking) -> None:

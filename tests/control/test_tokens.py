@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
+import argon2
 import msgspec
 import pytest
 
-from fleetcron.control import tokens
+from builders import eventually
+from databases import somebody_waits
+from fleetcron.control import tokens, users
+from fleetcron.control.access import Access
+from fleetcron.control.passwords import Passwords
 from fleetcron.domain.access import Account, Project, ProjectScope, User
 from fleetcron.errors import NotFound, StaleToken, Unauthenticated
 from fleetcron.store import access as store
 from fleetcron.store.database import Database, Transaction
+from fleetcron.store.postgresql import PostgresqlDatabase
+from fleetcron.store.vault import Vault
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOME = Account(account_id="a", name="home", created_at=NOW)
@@ -30,14 +37,12 @@ ADA = User(
 
 
 @pytest.fixture
-def tx(tmp_path: Path) -> Iterator[Transaction]:
-    database = Database(tmp_path)
-    with database.transaction() as tx:
+def tx(bare_database: Database) -> Iterator[Transaction]:
+    with bare_database.transaction() as tx:
         store.insert_account(tx, HOME)
         store.insert_project(tx, Project(project_id="p", account_id="a", name="north", created_at=NOW))
         store.insert_user(tx, ADA)
         yield tx
-    database.close()
 
 
 def test_a_digest_is_of_the_text_and_tells_nothing_of_it() -> None:
@@ -103,3 +108,31 @@ def test_a_token_knows_the_regions_that_it_is_good_for(tx: Transaction) -> None:
     store.insert_project(tx, Project(project_id="p2", account_id="a", name="south", created_at=NOW))
     assert tokens.issue(tx, ADA, HOME, None, NOW)[1].regions == ("north", "south")
     assert tokens.issue(tx, ADA, HOME, ProjectScope(name="south"), NOW)[1].regions == ("south",)
+
+
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_no_token_outlives_the_password_that_it_was_issued_for(
+    postgresql_database: PostgresqlDatabase, vault: Vault, *, exchanged: bool
+) -> None:
+    """Whoever signs in while the password is being changed is either before that, and revoked, or after it."""
+    cheap = Passwords(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    access = Access(postgresql_database, cheap, vault)
+    bob = msgspec.structs.replace(ADA, user_id="u-bob", account_id="default", password_hash=cheap.hash("old"))
+    with postgresql_database.transaction() as tx:
+        store.insert_user(tx, bob)
+    first, _ = access.sign_in(bob.name, "home", "old", None, NOW)
+
+    def come_in() -> str:
+        if exchanged:
+            return access.exchange(first, None, NOW)[0]
+        return access.sign_in(bob.name, "home", "old", None, NOW)[0]
+
+    with ThreadPoolExecutor(1) as other:
+        with postgresql_database.transaction() as tx:
+            users.change(tx, bob, {"password_hash": cheap.hash("new")})
+            coming = other.submit(come_in)
+            eventually(lambda: coming.done() or somebody_waits(postgresql_database))
+        with pytest.raises(Unauthenticated):
+            coming.result()
+    with postgresql_database.snapshot() as tx:
+        assert tx.execute("SELECT count(*) FROM tokens").fetchone() == (0,)

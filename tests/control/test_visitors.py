@@ -18,6 +18,7 @@ from fleetcron.identity.contract import KeystoneConfig, Validated
 from fleetcron.identity.registry import open_identity
 from fleetcron.store import access
 from fleetcron.store.database import Database
+from fleetcron.store.sqlite import SqliteDatabase
 from peers.keystone import Keystone
 
 FULL, READ = "Workspace FullAccess", "Workspace ReadOnlyAccess"
@@ -29,6 +30,12 @@ ALICE = Validated(
     roles=frozenset({"reader"}),
     expires_at=NOW + timedelta(hours=1),
 )
+
+
+@pytest.fixture
+def database(sqlite_database: SqliteDatabase) -> Database:
+    """One kind is enough: what is asked of the database here is asked in test_founding, too."""
+    return sqlite_database
 
 
 @dataclass

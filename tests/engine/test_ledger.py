@@ -8,7 +8,8 @@ from itertools import permutations
 import pytest
 
 from builders import NOW, a_subtask, after, an_execution
-from engine_bench import say, settled
+from engine_bench import began, say, settled, taken_up
+from fleetcron.dispatch.contract import Verdict
 from fleetcron.domain.execution import Execution, ResultCode, Status
 from fleetcron.engine import ledger
 from fleetcron.store import executions, subtasks
@@ -21,10 +22,8 @@ def tx(database: Database) -> Iterator[Transaction]:
     with database.transaction() as tx:
         executions.insert(tx, [an_execution("e1", total=3)])
         subtasks.insert(tx, [a_subtask(ordinal) for ordinal in (1, 2, 3)])
-        subtasks.dispatch(tx, [("e1", ordinal) for ordinal in (1, 2, 3)], NOW)
-        for ordinal in (1, 2):
-            assert subtasks.begin(tx, ("e1", ordinal), began_at=NOW, settle_until=after(900), boot_marker=None, sends=1)
-        executions.begin(tx, [("e1", NOW), ("e1", NOW)])
+        subtasks.dispatch(tx, subtasks.waiting(tx, 10, NOW), NOW)
+        ledger.enter(tx, [began("e1", 1), began("e1", 2)], say)
         yield tx
 
 
@@ -32,24 +31,46 @@ def only(tx: Transaction) -> Execution:
     return executions.read(tx, ["e1"])[0]
 
 
-def test_an_end_moves_the_counters_and_is_returned_as_won(tx: Transaction) -> None:
-    end = settled("e1", 1)
-    assert ledger.settle(tx, [end], say) == [end]
+def test_an_end_moves_the_counters_and_is_answered_as_over(tx: Transaction) -> None:
+    assert ledger.enter(tx, [settled("e1", 1)], say) == ledger.Entry(verdicts=[Verdict(over=True)], sealed=[])
     execution = only(tx)
     assert (execution.status, execution.succeeded, execution.failed, execution.running) == (Status.RUNNING, 1, 0, 1)
 
 
 def test_an_end_before_the_beginning_takes_nothing_from_the_running(tx: Transaction) -> None:
-    ledger.settle(tx, [settled("e1", 3, code=ResultCode.MISSED)], say)
+    ledger.enter(tx, [settled("e1", 3, code=ResultCode.MISSED)], say)
     execution = only(tx)
     assert (execution.failed, execution.running) == (1, 2)
 
 
-def test_a_second_end_changes_nothing_and_wins_nothing(tx: Transaction) -> None:
+def test_a_second_end_changes_nothing_and_is_refused(tx: Transaction) -> None:
     first, second = settled("e1", 1), settled("e1", 1, code=ResultCode.FAILED)
-    assert ledger.settle(tx, [first, second], say) == [first]
-    assert ledger.settle(tx, [second], say) == []
+    entry = ledger.enter(tx, [first, second], say)
+    assert [verdict.refused is None for verdict in entry.verdicts] == [True, False]
+    assert ledger.references([first, second], entry) == [("e1", 1)]
+    assert ledger.enter(tx, [second], say).accepted_count == 0
     assert (only(tx).succeeded, only(tx).failed) == (1, 0)
+
+
+def test_the_earliest_beginning_begins_the_execution(tx: Transaction) -> None:
+    executions.insert(tx, [an_execution("e2", task_id="t2", total=3)])
+    subtasks.insert(tx, [a_subtask(ordinal, "e2", endpoint="other") for ordinal in (1, 2, 3)])
+    ledger.enter(tx, [began("e2", 1, seconds=5), began("e2", 2, seconds=3), began("e2", 3, seconds=4)], say)
+    begun = executions.read(tx, ["e2"])[0]
+    assert (begun.status, begun.running, begun.began_at) == (Status.RUNNING, 3, after(3))
+
+
+def test_what_begins_and_ends_in_one_batch_is_counted_once(tx: Transaction) -> None:
+    ledger.enter(tx, [taken_up("e1", 3), began("e1", 3), settled("e1", 3)], say)
+    assert (only(tx).succeeded, only(tx).running) == (1, 2)
+
+
+def test_events_of_many_executions_move_each_its_own_counters(tx: Transaction) -> None:
+    executions.insert(tx, [an_execution("e2", task_id="t2", total=1)])
+    subtasks.insert(tx, [a_subtask(1, "e2", endpoint="other")])
+    entry = ledger.enter(tx, [began("e2", 1), settled("e1", 2), settled("e2", 1)], say)
+    assert [execution.execution_id for execution in entry.sealed] == ["e2"]
+    assert (only(tx).succeeded, only(tx).running) == (1, 1)
 
 
 @pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
@@ -57,13 +78,13 @@ def test_whoever_ends_last_seals_the_whole(tx: Transaction, order: tuple[int, ..
     for ordinal in order:
         assert executions.stretch(tx, "t1", 1, 1) == [only(tx)]
         code = ResultCode.FAILED if ordinal == 2 else None
-        ledger.settle(tx, [settled("e1", ordinal, code=code, seconds=10 * ordinal)], say)
+        ledger.enter(tx, [settled("e1", ordinal, code=code, seconds=10 * ordinal)], say)
     assert executions.stretch(tx, "t1", 1, 1) == [b"e1 FAILED 3/2/1/0"]
     assert (only(tx).status, only(tx).ended_at, only(tx).running) == (Status.FAILED, after(30), 0)
 
 
 def test_all_ends_at_once_seal_it_too(tx: Transaction) -> None:
-    ledger.settle(tx, [settled("e1", ordinal) for ordinal in (1, 2, 3)], say)
+    ledger.enter(tx, [settled("e1", ordinal) for ordinal in (1, 2, 3)], say)
     assert executions.stretch(tx, "t1", 1, 1) == [b"e1 SUCCESS 3/3/0/0"]
 
 
@@ -74,10 +95,9 @@ def test_a_sealed_execution_is_not_said_again(tx: Transaction) -> None:
         said.append(execution)
         return say(execution)
 
-    for ordinal in (1, 2, 3, 3, 1):
-        ledger.settle(tx, [settled("e1", ordinal)], listen)
-    assert len(said) == 1
+    sealed = [ledger.enter(tx, [settled("e1", ordinal)], listen).sealed for ordinal in (1, 2, 3, 3, 1)]
     assert said == [only(tx)]
+    assert sealed == [[], [], said, [], []]
 
 
 def test_what_is_not_over_is_not_sealed(tx: Transaction) -> None:
@@ -92,11 +112,13 @@ def test_an_execution_of_nothing_is_sealed_as_it_is(tx: Transaction) -> None:
     assert executions.stretch(tx, "t2", 1, 1) == [b"e2 SUCCESS 0/0/0/0"]
 
 
-def test_how_late_it_was_is_published_once_when_it_ends(tx: Transaction, caplog: pytest.LogCaptureFixture) -> None:
+def test_how_late_it_was_is_published_for_whoever_has_committed_it(
+    tx: Transaction, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO", ledger.__name__)
-    ledger.settle(tx, [settled("e1", 1), settled("e1", 2)], say)
+    entry = ledger.enter(tx, [settled("e1", ordinal) for ordinal in (1, 2, 3)], say)
     assert caplog.messages == []
-    ledger.settle(tx, [settled("e1", 3)], say)
+    ledger.publish(entry.sealed)
     execution = only(tx)
     recorded = (execution.created_at - execution.fire_at).total_seconds()
     begun = ((execution.began_at or NOW) - execution.fire_at).total_seconds()

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, cast
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from builders import a_target, a_task, after
-from engine_bench import Engine, began, settled, submitted
-from fleetcron.dispatch.contract import Event
+from builders import a_target, a_task, after, eventually, in_threads
+from engine_bench import Engine, began, say, settled, submitted, taken_up
+from fleetcron.dispatch.contract import Event, Verdict
+from fleetcron.dispatch.local import LocalLine
 from fleetcron.domain.execution import Evidence, ResultCode, Status
+from fleetcron.engine import ledger
 from fleetcron.engine import recorder as module
 from fleetcron.errors import Unavailable
+from fleetcron.store.database import Database, Transaction
 
 OVER = "the subtask is over"
+ANOTHERS = "another attempt carries the subtask out"
+
+
+def stocked(engine: Engine) -> Engine:
+    engine.add_servers(3)
+    engine.add_tasks(a_task(targets=tuple(a_target(f"s{number}") for number in range(1, 4))))
+    engine.fire()
+    return engine
 
 
 @pytest.fixture
 def engine(engine: Engine) -> Engine:
     """An engine whose execution e000001 has handed out three subtasks."""
-    engine.add_servers(3)
-    engine.add_tasks(a_task(targets=tuple(a_target(f"s{number}") for number in range(1, 4))))
-    engine.fire()
-    return engine
+    return stocked(engine)
 
 
 def counters(engine: Engine) -> tuple[Status, int, int, int]:
@@ -80,16 +93,46 @@ def test_a_subtask_may_end_without_having_begun(engine: Engine) -> None:
     assert counters(engine) == (Status.WAITING, 0, 1, 0)
 
 
-def test_a_repeated_began_is_rejected_and_counts_nothing(engine: Engine) -> None:
+def test_the_same_began_again_is_accepted_again_and_counts_nothing(engine: Engine) -> None:
     engine.tell(began())
-    assert engine.tell(began(seconds=5)) == [OVER]
+    assert engine.tell(began(), began()) == [None, None]
     assert counters(engine) == (Status.RUNNING, 0, 0, 1)
     assert engine.subtasks()[0].began_at == after(1)
 
 
-def test_the_same_began_twice_in_one_batch_counts_once(engine: Engine) -> None:
-    assert engine.tell(began(), began()) == [None, OVER]
+def test_of_two_attempts_that_begin_the_first_does_and_the_other_is_refused(engine: Engine) -> None:
+    assert engine.tell(began(attempt="a1"), began(attempt="a2")) == [None, ANOTHERS]
+    assert engine.tell(began(attempt="a2"), submitted(attempt="a2"), settled(attempt="a2")) == [ANOTHERS] * 3
     assert counters(engine) == (Status.RUNNING, 0, 0, 1)
+    assert engine.subtasks()[0].attempt == "a1"
+
+
+def test_whoever_takes_a_subtask_up_is_told_what_was_left_and_the_one_before_is_refused(engine: Engine) -> None:
+    engine.tell(began(), submitted())
+    left = engine.take_up(taken_up(attempt="a2"))
+    assert (left.began_at, left.settle_until, left.again) == (after(1), after(900), False)
+    assert (left.boot_marker, left.ticket, left.sends) == ("b1", "ticket", 1)
+    assert engine.tell(submitted(ticket="late"), began(sends=2), settled()) == [ANOTHERS] * 3
+    assert engine.tell(began(sends=2, attempt="a2"), settled(attempt="a2")) == [None, None]
+    assert engine.subtasks()[0].ticket is None
+
+
+def test_what_was_taken_up_before_anybody_began_it_is_begun_by_whoever_did(engine: Engine) -> None:
+    assert engine.take_up(taken_up(attempt="a2")).began_at is None
+    assert engine.tell(began(attempt="a1"), began(attempt="a2")) == [ANOTHERS, None]
+
+
+def test_what_is_over_is_not_taken_up(engine: Engine) -> None:
+    engine.tell(settled(code=ResultCode.USERS))
+    assert engine.tell(taken_up(attempt="a2")) == [OVER]
+
+
+def test_the_same_end_again_is_accepted_again(engine: Engine) -> None:
+    engine.tell(began())
+    assert engine.tell(settled(), settled()) == [None, None]
+    assert engine.tell(settled(seconds=50)) == [None]
+    assert counters(engine) == (Status.RUNNING, 1, 0, 0)
+    assert engine.subtasks()[0].ended_at == after(9)
 
 
 def test_going_on_is_confirmed_and_not_counted_again(engine: Engine) -> None:
@@ -101,7 +144,7 @@ def test_going_on_is_confirmed_and_not_counted_again(engine: Engine) -> None:
 
 
 def test_going_on_with_what_never_began_is_rejected(engine: Engine) -> None:
-    assert engine.tell(began(sends=2)) == [OVER]
+    assert engine.tell(began(sends=2)) == ["the subtask has not begun"]
     assert counters(engine) == (Status.WAITING, 0, 0, 0)
 
 
@@ -135,11 +178,12 @@ def test_an_event_about_nothing_is_rejected(engine: Engine) -> None:
 
 def test_a_settled_subtask_is_live_no_more_and_a_begun_one_is(engine: Engine) -> None:
     engine.tell(began(ordinal=1), began(ordinal=2), settled(ordinal=1))
-    assert not engine.line.is_live(("e000001", 1))
-    assert engine.line.is_live(("e000001", 2))
+    assert not engine.is_held(("e000001", 1))
+    assert engine.is_held(("e000001", 2))
 
 
-def test_a_commit_that_fails_is_tried_again_with_the_same_events_and_answers_nobody_before(engine: Engine) -> None:
+def test_a_full_disk_keeps_the_events_and_answers_nobody(sqlite_engine: Engine) -> None:
+    engine = stocked(sqlite_engine)
     with engine.database.transaction() as tx:
         tx.execute("PRAGMA max_page_count = 1")
     engine.report(began(ordinal=1), settled(ordinal=2, code=ResultCode.FAILED, message="x" * 200_000))
@@ -148,13 +192,51 @@ def test_a_commit_that_fails_is_tried_again_with_the_same_events_and_answers_nob
             engine.recorder.tick()
     engine.report(began(ordinal=3))
     assert counters(engine) == (Status.WAITING, 0, 0, 0)
-    assert engine.line.is_live(("e000001", 2))
+    assert engine.is_held(("e000001", 2))
     with engine.database.transaction() as tx:
         tx.execute("PRAGMA max_page_count = 1000000")
     assert engine.recorder.tick() == 2
     assert engine.recorder.tick() == 1
     assert engine.answers() == [None, None, None]
     assert counters(engine) == (Status.RUNNING, 0, 1, 2)
+
+
+class AnswerLost:
+    """The database, of which the next answer to a commit gets lost on its way: committed, and nobody knows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._losses_left = 1
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  (whatever the database has)
+        return getattr(self._database, name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with self._database.transaction() as tx:
+            yield tx
+        if self._losses_left:
+            self._losses_left -= 1
+            raise Unavailable("the connection was lost")
+
+
+def test_what_was_committed_although_the_answer_was_lost_is_accepted_when_it_is_tried_again(engine: Engine) -> None:
+    engine.tell(began(ordinal=3))
+    engine.recorder = module.Recorder(cast("Database", AnswerLost(engine.database)), engine.line, say=say)
+    engine.report(began(ordinal=1), settled(ordinal=2, code=ResultCode.USERS), settled(ordinal=3), submitted())
+    with pytest.raises(Unavailable):
+        engine.recorder.tick()
+    assert counters(engine) == (Status.RUNNING, 1, 1, 1)
+    assert engine.recorder.tick() == 4
+    assert engine.answers() == [None] * 4
+    assert counters(engine) == (Status.RUNNING, 1, 1, 1)
+
+
+def test_a_began_is_not_accepted_again_once_the_engine_has_ended_the_subtask(engine: Engine) -> None:
+    """Its answer was lost, the deadline passed, and now nothing may be told to the server any more."""
+    engine.tell(began())
+    engine.tell(settled(code=ResultCode.TIMEOUT, attempt=None))
+    assert engine.tell(began()) == [OVER]
 
 
 def test_an_event_that_cannot_be_written_fails_alone(engine: Engine) -> None:
@@ -173,10 +255,17 @@ def test_a_batch_has_a_limit_and_the_rest_comes_next(engine: Engine, monkeypatch
     assert engine.answers() == [None, None, None]
 
 
+ATTEMPTS = st.sampled_from(["a1", "a2"])
 EVENTS = st.one_of(
-    st.builds(began, ordinal=st.integers(1, 4), sends=st.integers(1, 3)),
-    st.builds(submitted, ordinal=st.integers(1, 4)),
-    st.builds(settled, ordinal=st.integers(1, 4), code=st.sampled_from([None, ResultCode.FAILED])),
+    st.builds(taken_up, ordinal=st.integers(1, 4), attempt=ATTEMPTS),
+    st.builds(began, ordinal=st.integers(1, 4), sends=st.integers(1, 3), attempt=ATTEMPTS),
+    st.builds(submitted, ordinal=st.integers(1, 4), attempt=ATTEMPTS),
+    st.builds(
+        settled,
+        ordinal=st.integers(1, 4),
+        code=st.sampled_from([None, ResultCode.FAILED, ResultCode.MISSED]),
+        attempt=ATTEMPTS | st.none(),
+    ),
 )
 
 
@@ -188,7 +277,7 @@ def test_whatever_is_said_the_counters_add_up_and_an_end_never_moves(
     engine.clock.advance(86_400 * 2)  # a fresh execution for every example
     for live in engine.subtasks():
         if live.ended_at is None:
-            engine.tell(settled(live.execution_id, live.ordinal))
+            engine.tell(settled(live.execution_id, live.ordinal, attempt=None))
     engine.fire()
     engine.fire()
     execution_id = engine.executions()[-1].execution_id
@@ -204,3 +293,113 @@ def test_whatever_is_said_the_counters_add_up_and_an_end_never_moves(
         assert (execution.ended_at is not None) == (execution.succeeded + execution.failed == execution.total)
         for share in shares:
             assert ended.setdefault(share.ordinal, share) == share if share.ended_at else share.ordinal not in ended
+
+
+class Script(LocalLine):
+    """A line whose events are written down beforehand, batch for batch."""
+
+    def __init__(self, batches: list[list[Event]]) -> None:
+        super().__init__()
+        self._batches = batches
+        self.verdicts: list[Verdict] = []
+
+    def take_events(self, count_max: int) -> list[Event]:
+        batch = self._batches.pop(0) if self._batches else []
+        assert len(batch) <= count_max
+        return batch
+
+    def answer(self, verdicts: Sequence[tuple[Event, Verdict]]) -> None:
+        self.verdicts += [verdict for _, verdict in verdicts]
+
+
+def record_all(engine: Engine, line: Script) -> None:
+    recorder = module.Recorder(engine.database, line, say=say)
+    while recorder.tick():
+        pass
+
+
+def fresh(engine: Engine, *, executions: int, servers: int) -> list[str]:
+    """Executions of all of so many servers each, one after the other; their ids."""
+    engine.add_servers(servers)
+    targets = tuple(a_target(f"s{number}") for number in range(1, servers + 1))
+    engine.add_tasks(*(a_task(f"f{number}", targets=targets) for number in range(executions)))
+    engine.scheduler.tick(engine.clock())
+    return [engine.executions(f"f{number}")[-1].execution_id for number in range(executions)]
+
+
+def test_of_two_recorders_that_finish_an_execution_together_one_seals_it(
+    engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", ledger.__name__)
+    keys = fresh(engine, executions=10, servers=4)
+    lines = [
+        Script([[event] for key in keys for event in (began(key, ordinal), settled(key, ordinal))])
+        for ordinal in (1, 2, 3, 4)
+    ]
+    in_threads(*(partial(record_all, engine, line) for line in lines))
+    assert [verdict for line in lines for verdict in line.verdicts if verdict.refused] == []
+    for number, key in enumerate(keys):
+        execution = engine.execution(f"f{number}")
+        assert (execution.status, execution.succeeded, execution.running) == (Status.SUCCESS, 4, 0)
+        assert engine.record(f"f{number}") == f"{key} SUCCESS 4/4/0/0".encode()
+        assert len([message for message in caplog.messages if key in message]) == 1
+
+
+def test_a_recorder_waits_for_the_one_that_has_moved_the_counters_and_then_seals(postgresql_engine: Engine) -> None:
+    engine = postgresql_engine
+    (key,) = fresh(engine, executions=1, servers=2)
+    sealed: list[list[str]] = []
+
+    def finish(ordinal: int) -> None:
+        with engine.database.transaction() as tx:
+            entry = ledger.enter(tx, [settled(key, ordinal)], say)
+            sealed.append([execution.execution_id for execution in entry.sealed])
+
+    with engine.database.transaction() as tx:
+        assert ledger.enter(tx, [settled(key, 1)], say).sealed == []
+        other = threading.Thread(target=finish, args=(2,))
+        other.start()
+        eventually(lambda: _waits_for_a_lock(engine))
+        assert sealed == []
+    other.join(10)
+    assert sealed == [[key]]
+    assert engine.record("f0") == f"{key} SUCCESS 2/2/0/0".encode()
+
+
+def _waits_for_a_lock(engine: Engine) -> bool:
+    with engine.database.snapshot() as tx:
+        (count,) = tx.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ).fetchone()
+    return bool(count)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_recorders_of_whatever_events_wait_for_nobody_in_a_ring_and_the_counters_are_the_tally(
+    engine: Engine, seed: int
+) -> None:
+    keys = fresh(engine, executions=5, servers=8)
+    chance = random.Random(seed)  # noqa: S311  (nothing to guess)
+
+    def batches() -> list[list[Event]]:
+        return [[_any_event(chance, keys) for _ in range(chance.randint(1, 40))] for _ in range(25)]
+
+    in_threads(*(partial(record_all, engine, Script(batches())) for _ in range(4)))
+    for number in range(5):
+        execution = engine.execution(f"f{number}")
+        statuses = [share.status for share in engine.subtasks(f"f{number}")]
+        assert execution.succeeded == statuses.count(Status.SUCCESS)
+        assert execution.failed == statuses.count(Status.FAILED)
+        assert execution.running == statuses.count(Status.RUNNING)
+        assert (execution.ended_at is not None) == (execution.succeeded + execution.failed == 8)
+
+
+def _any_event(chance: random.Random, keys: list[str]) -> Event:
+    key, ordinal, attempt = chance.choice(keys), chance.randint(1, 8), chance.choice(["a1", "a2"])
+    events: list[Event] = [
+        taken_up(key, ordinal, attempt=attempt),
+        began(key, ordinal, sends=chance.randint(1, 3), attempt=attempt),
+        submitted(key, ordinal, attempt=attempt),
+        settled(key, ordinal, code=chance.choice([None, ResultCode.FAILED]), attempt=attempt),
+    ]
+    return chance.choice(events)

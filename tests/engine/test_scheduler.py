@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import NOW, Clock, a_group, a_rule, a_target, a_task, after, insert_projects
+from builders import NOW, Clock, a_group, a_rule, a_target, a_task, after, in_threads, insert_projects
 from engine_bench import Engine
 from fleetcron.domain.execution import ResultCode, Status
 from fleetcron.domain.schedule import Cycle
@@ -20,8 +20,11 @@ from fleetcron.engine import scheduler as module
 from fleetcron.errors import FleetcronError
 from fleetcron.store import tasks
 from fleetcron.store.database import Database
+from fleetcron.store.rows import text_of
+from fleetcron.store.sqlite import SqliteDatabase
 
 DAY_SECONDS = 86_400.0
+RACED_FIRES = 1_000
 GROUP = TargetKind.SERVER_GROUP
 
 
@@ -163,6 +166,51 @@ def test_many_schedulers_fire_once(engine: Engine) -> None:
         assert engine.task(task_id).last_ordinal == 2
 
 
+def test_many_schedulers_on_one_task_number_a_thousand_fires_without_a_gap(engine: Engine) -> None:
+    """Promise 2, on however many nodes."""
+    engine.add_servers(1)
+    engine.add_tasks(a_task())
+    last = after((RACED_FIRES - 1) * DAY_SECONDS)
+
+    def tick() -> None:
+        scheduler = engine.another_scheduler()
+        # Nothing dealt with means that another has the task, or that all is done.
+        while scheduler.tick(last) or engine.task().last_ordinal < RACED_FIRES:
+            pass
+
+    in_threads(*[tick] * 8)
+    with engine.database.snapshot() as tx:
+        rows = tx.execute("SELECT ordinal, fire_at FROM executions WHERE task_id = 't1' ORDER BY ordinal").fetchall()
+        (subtask_count,) = tx.execute("SELECT count(*) FROM subtasks").fetchone()
+    assert [ordinal for ordinal, _ in rows] == list(range(1, RACED_FIRES + 1))
+    assert [fire_at for _, fire_at in rows] == [text_of(after(day * DAY_SECONDS)) for day in range(RACED_FIRES)]
+    assert subtask_count == RACED_FIRES
+
+
+def test_an_edit_waits_for_the_fire_that_is_just_recorded(postgresql_engine: Engine) -> None:
+    """Written back as it was before the fire, the task would give its ordinal twice."""
+    engine = postgresql_engine
+    engine.add_servers(1)
+    engine.add_tasks(a_task())
+
+    def edit_names() -> None:
+        for number in range(40):
+            with engine.database.transaction() as tx:
+                task = tasks.lock(tx, "p1", "t1")
+                assert task is not None
+                tasks.replace(tx, msgspec.structs.replace(task, name=f"name {number}"))
+
+    def fire() -> None:
+        for day in range(40):
+            while engine.task().last_ordinal <= day:
+                engine.scheduler.tick(after(day * DAY_SECONDS))
+
+    in_threads(edit_names, edit_names, fire)
+    assert [execution.ordinal for execution in engine.executions()] == list(range(1, 41))
+    assert engine.task().last_ordinal == 40
+    assert engine.task().name == "name 39"
+
+
 def test_a_clock_that_steps_back_fires_nothing_twice(engine: Engine) -> None:
     engine.add_servers(1)
     engine.add_tasks(a_task())
@@ -287,7 +335,8 @@ def test_tasks_set_aside_do_not_fill_the_places_of_the_others(engine: Engine, mo
     assert [fires_of(engine, f"t{number}") for number in range(7)] == [[NOW]] * 7
 
 
-def test_a_database_that_is_full_for_a_moment_sets_no_task_aside(engine: Engine) -> None:
+def test_a_database_that_is_full_for_a_moment_sets_no_task_aside(sqlite_engine: Engine) -> None:
+    engine = sqlite_engine
     engine.add_servers(1)
     engine.add_tasks(*(a_task(f"t{number}", targets=(a_target("x" * 100),) * 40) for number in range(50)))
     with engine.database.transaction() as tx:
@@ -352,9 +401,9 @@ def test_whatever_the_clock_does_every_fire_is_recorded_once_in_its_order(
     tmp_path_factory: pytest.TempPathFactory, steps: list[int]
 ) -> None:
     fired: list[datetime] = []
-    with closing(Database(tmp_path_factory.mktemp("walk"))) as database, database.transaction() as tx:
+    with closing(SqliteDatabase(tmp_path_factory.mktemp("walk"))) as database, database.transaction() as tx:
         insert_projects(tx)
-    with closing(Database(database.folder)) as database, closing(Engine(database, Clock(NOW))) as engine:
+    with closing(SqliteDatabase(database.folder)) as database, closing(Engine(database, Clock(NOW))) as engine:
         engine.add_servers(1)
         engine.add_tasks(a_task())
         for hours in steps:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from builders import NOW, a_target, a_task, after
-from engine_bench import Engine, began, settled, submitted
+from engine_bench import Engine, began, say, settled, submitted
+from fleetcron.dispatch.contract import Reference, Verdict
+from fleetcron.dispatch.local import LocalLine
 from fleetcron.domain.execution import ResultCode, Status
+from fleetcron.engine import ledger
 from fleetcron.engine import sweeper as module
+from fleetcron.errors import Unavailable
 
 
 @pytest.fixture
@@ -67,8 +73,7 @@ def test_what_was_ended_is_no_orphan(engine: Engine) -> None:
 
 def test_what_was_given_up_is_handed_out_again(engine: Engine) -> None:
     engine.tell(began(ordinal=1))
-    # A worker that says the same again has lost its way: it is told to stop, and somebody else goes on.
-    engine.tell(began(ordinal=1))
+    engine.hand_back(1)
     engine.sweeper.tick(after(2))
     (command,) = engine.take()
     assert (command.ordinal, command.began_at) == (1, after(1))
@@ -87,7 +92,7 @@ def test_what_did_not_end_by_its_deadline_is_ended_as_timed_out(engine: Engine) 
     assert engine.sweeper.tick(after(900 + module.GRACE_SECONDS + 2)) == 2
     assert codes(engine) == [ResultCode.TIMEOUT, ResultCode.TIMEOUT, ResultCode.USERS]
     assert engine.record() == b"e000001 FAILED 3/0/3/0"
-    assert not engine.line.is_live(("e000001", 1))
+    assert not engine.is_held(("e000001", 1))
 
 
 def test_what_nobody_began_in_time_is_ended_as_missed(engine: Engine) -> None:
@@ -127,13 +132,92 @@ def test_a_server_is_free_again_once_its_subtask_was_ended(engine: Engine) -> No
 
 
 def test_it_sweeps_once_in_a_while(engine: Engine) -> None:
-    engine.sweeper.tick(NOW)
-    engine.line.reject([began(ordinal=1)], "given up")
-    assert engine.sweeper.tick(after(module.SWEEP_SECONDS - 0.001)) == 0
-    assert engine.sweeper.tick(after(module.SWEEP_SECONDS)) == 1
+    engine.sweeper.tick(after(5))
+    engine.hand_back(1)
+    assert engine.sweeper.tick(after(5 + module.SWEEP_SECONDS - 0.001)) == 0
+    assert engine.sweeper.tick(after(5 + module.SWEEP_SECONDS)) == 1
+
+
+def test_what_was_only_just_handed_out_may_still_be_on_its_way(engine: Engine) -> None:
+    engine.hand_back(1)
+    assert engine.sweeper.tick(after(module.REPUBLISH_AFTER_SECONDS - 0.001)) == 0
+    assert engine.sweeper.tick(after(module.REPUBLISH_AFTER_SECONDS + module.SWEEP_SECONDS)) == 1
+    engine.hand_back(1)
+    assert engine.sweeper.tick(after(2 * module.REPUBLISH_AFTER_SECONDS)) == 0
 
 
 def test_a_clock_that_steps_back_by_an_hour_does_not_stop_the_sweeping_for_an_hour(engine: Engine) -> None:
     engine.sweeper.tick(NOW)
-    engine.line.reject([began(ordinal=1)], "given up")
+    engine.hand_back(1)
     assert engine.sweeper.tick(after(-3600)) == 1
+
+
+def test_what_one_engine_has_just_given_the_time_to_look_another_does_not_end(engine: Engine) -> None:
+    engine.tell(began(ordinal=1))
+    engine.restart()
+    other = module.Sweeper(engine.database, engine.line, say=say)
+    assert engine.sweeper.tick(after(86_400)) == 3
+    assert other.tick(after(86_401)) == 0
+
+
+class Deaf(LocalLine):
+    """A line that does not say what is lost, as long as it is out of order."""
+
+    out_of_order = True
+
+    def lost(self, references: Sequence[Reference]) -> list[Reference]:
+        if self.out_of_order:
+            raise Unavailable("no answer")
+        return super().lost(references)
+
+
+def test_while_the_line_does_not_answer_nothing_is_handed_out_again(engine: Engine) -> None:
+    line = Deaf()
+    sweeper = module.Sweeper(engine.database, line, say=say)
+    assert sweeper.tick(after(10)) == 0
+    line.out_of_order = False
+    assert sweeper.tick(after(12)) == 3
+
+
+def test_after_an_outage_nothing_is_ended_before_its_worker_could_be_heard(engine: Engine) -> None:
+    engine.tell(*(began(ordinal=ordinal) for ordinal in (1, 2, 3)))
+    line = Deaf()
+    line.publish(engine.commands())
+    sweeper = module.Sweeper(engine.database, line, say=say)
+    assert sweeper.tick(after(1_000)) == 0
+    line.out_of_order = False
+    assert sweeper.tick(after(1_000 + module.GRACE_SECONDS - 1)) == 0
+    assert sweeper.tick(after(1_000 + module.GRACE_SECONDS + 1)) == 3
+    assert codes(engine) == [ResultCode.TIMEOUT] * 3
+
+
+def test_in_an_outage_without_an_end_everything_ends(engine: Engine) -> None:
+    """Promise 5."""
+    engine.tell(began(ordinal=1))
+    sweeper = module.Sweeper(engine.database, Deaf(), say=say)
+    assert sweeper.tick(after(900 + module.OUTAGE_GRACE_SECONDS + 1)) == 3
+    assert engine.execution().status is Status.FAILED
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_lost_again_and_again_ends_when_its_time_is_over(engine: Engine, begun: bool) -> None:
+    """Promise 5, where whoever takes a command cannot read it, or no line can carry it."""
+    if begun:
+        engine.tell(*(began(ordinal=ordinal) for ordinal in (1, 2, 3)))
+    until = 900 if begun else 300
+    for seconds in range(2, int(until + module.GRACE_SECONDS), 3):
+        engine.line.withdraw(("e000001", ordinal) for ordinal in (1, 2, 3))
+        assert engine.sweeper.tick(after(seconds)) == 3
+        assert codes(engine) == [None] * 3
+    engine.line.withdraw(("e000001", ordinal) for ordinal in (1, 2, 3))
+    engine.sweeper.tick(after(until + module.GRACE_SECONDS + 1))
+    assert codes(engine) == [ResultCode.TIMEOUT if begun else ResultCode.MISSED] * 3
+
+
+def test_what_began_at_the_last_moment_is_not_ended_as_if_nothing_had_been_sent(engine: Engine) -> None:
+    refused = Verdict(refused="the subtask has begun")
+    end = settled(ordinal=1, code=ResultCode.MISSED, attempt=None)
+    engine.tell(began(ordinal=1))
+    with engine.database.transaction() as tx:
+        assert ledger.enter(tx, [end], say).verdicts == [refused]
+    assert engine.subtasks()[0].status is Status.RUNNING

@@ -15,7 +15,8 @@ import pytest
 import uvicorn
 
 from builders import NOW, a_subtask, an_execution, eventually
-from fleetcron.assembly.house import House, now
+from fleetcron.assembly.clock import now
+from fleetcron.assembly.house import House
 from fleetcron.assembly.settings import Settings
 from fleetcron.control.access import Access
 from fleetcron.domain.execution import Execution, Status

@@ -11,7 +11,7 @@ import pytest
 
 from builders import eventually
 from fleetcron.assembly.house import House
-from fleetcron.store import subtasks
+from fleetcron.store import executions, subtasks
 
 BODY: dict[str, Any] = {
     "task_name": "nightly",
@@ -245,6 +245,22 @@ def test_an_executions_details_are_found_by_its_own_id(web: httpx.Client, fired:
     assert page["items"][0]["execute_id"] == f"{task_id}-2"
     # The description of the vendor's API says "scheduled task", but a task's id is not an execution's.
     refused(web.get(f"/schedule-task/{task_id}/execute-detail"), 404, task_id)
+
+
+def test_an_execution_is_cancelled_and_again_but_not_after_its_end(
+    service: House, web: httpx.Client, fired: Fired
+) -> None:
+    task_id = fired(2)
+    path = f"/schedule-task/{task_id}/execute-history/{task_id}-{{}}/cancel"
+    for _ in range(2):
+        done(web.post(path.format(1)))
+    assert refused(web.post(path.format(2)), 409, f"{task_id}-2 has already ended; it is SUCCESS.") == "WKS.00211103"
+    assert refused(web.post(path.format(3)), 404, f"{task_id}-3") == "WKS.00211902"
+    refused(web.get(path.format(1)), 405)
+    with service.database.snapshot() as tx:
+        first, second = executions.read(tx, [f"{task_id}-1", f"{task_id}-2"])
+    assert first.cancelled_at is not None
+    assert second.cancelled_at is None
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from fleetcron.assembly.house import House
-from fleetcron.store import database as database_module
-from fleetcron.store.database import FILE_NAME
+from fleetcron.store import sqlite as database_module
+from fleetcron.store.sqlite import FILE_NAME
 from fleetcron.web.app import DEEDS
 from fleetcron.web.door import BODY_BYTES_MAX
 from fleetcron.wire.operations import OPERATIONS

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from builders import NOW, Clock, eventually
-from fleetcron.assembly.house import now
+from fleetcron.assembly.clock import now
 from fleetcron.control import tokens
 from fleetcron.control.access import Access
 from fleetcron.control.throttle import BAD_SIGNATURES_MAX, FAILURES_WITHIN, LOCKED_FOR, USER_FAILURES_MAX
@@ -403,6 +403,21 @@ def test_whether_a_thing_is_there_is_not_told_to_who_may_not_see_it(place: Premi
         assert there.replace(theirs, unknown) == not_there
 
 
+def test_an_execution_is_not_cancelled_by_the_right_to_another_task_nor_by_the_right_to_look(place: Premises) -> None:
+    mine, theirs = place.task(), place.task()
+    change = {"Effect": "Allow", "Action": ["workspace:scheduledTasks:update"]}
+    own = place.policy({**change, "Resource": [f"workspace:*:*:scheduledTask:{mine}"]})
+    place.person("canceller", own, "Workspace ReadOnlyAccess")
+    headers = {TOKEN: place.token("canceller")}
+    before = place.rows()
+    cancel = f"{TASKS}/{{}}/execute-history/{{}}-1/cancel"
+    assert "scheduledTasks:update" in said(place.client.post(cancel.format(theirs, theirs), headers=headers), 403)
+    # Nor by naming one's own task beside it.
+    said(place.client.post(cancel.format(mine, theirs), headers=headers), 404)
+    assert place.rows() == before
+    assert place.client.post(cancel.format(mine, mine), headers=headers).status_code == 200
+
+
 # Getting further than one may.
 
 
@@ -634,7 +649,7 @@ def test_who_guesses_at_a_password_keeps_its_user_from_signing_in_and_no_more(pl
 )
 def test_a_header_says_nothing_of_where_a_request_comes_from(place: Premises, name: str) -> None:
     answer = place.client.get("/v3/projects/none", headers={name: "for=192.0.2.7"} | {TOKEN: "made up"})
-    place.house._audit.flush()
+    place.house._api._audit.flush()
     (record,) = [one for one in records(place) if one["request_id"] == answer.headers["x-request-id"]]
     assert "192.0.2.7" not in json.dumps(record)
     links = place.client.get("/v3", headers={name: "https, 192.0.2.7"}).text
@@ -700,11 +715,11 @@ def test_every_attempt_that_was_refused_is_on_record_with_who_and_why(place: Pre
             if answer.status_code == status:
                 expected[answer.headers["x-request-id"]] = outcome
     assert len(expected) > len(OPERATIONS) / 2
-    place.house._audit.flush()
+    place.house._api._audit.flush()
     found: dict[str, AuditRecord] = {}
     before: int | None = None
     admin = Access(place.house.database).caller_of_token(place.root[TOKEN], place.clock())
-    while page := place.house._audit.page(admin, AuditFilter(), before=before).records:
+    while page := place.house._api._audit.page(admin, AuditFilter(), before=before).records:
         found |= {record.request_id: record for record in page}
         before = page[-1].record_id
     assert {key: found[key].decision for key in expected if key in found} == expected
@@ -716,7 +731,7 @@ def test_a_line_end_in_a_path_makes_no_second_record(place: Premises) -> None:
     count = len(records(place))
     path = f"{TASKS}/x%0a%7b%22decision%22%3a%22allowed%22%7d"
     answer = place.client.delete(path, headers=place.root)
-    place.house._audit.flush()
+    place.house._api._audit.flush()
     (record,) = [one for one in records(place) if one["request_id"] == answer.headers["x-request-id"]]
     assert record["status"] == answer.status_code
     assert len(records(place)) <= count + 1

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from builders import NOW
-from fleetcron.assembly.house import House, now
+from fleetcron.assembly.clock import now
+from fleetcron.assembly.house import House
 from fleetcron.control import tokens
 from fleetcron.control.throttle import BAD_SIGNATURES_MAX
 from fleetcron.domain.access import Account, AccountScope, Project, ProjectScope, Scope, User
@@ -144,6 +145,7 @@ DEEDS: list[Deed] = [
     ("POST", "/schedule-task/actions/batch-delete", {"items": ["{task}"]}),
     ("GET", "/schedule-task/{task}/execute-history", None),
     ("GET", "/schedule-task/{task}-1/execute-detail", None),
+    ("POST", "/schedule-task/{task}/execute-history/{task}-1/cancel", None),
     ("PATCH", "/app-servers/actions/batch-stop", {"items": ["s-01"]}),
     ("POST", "/app-servers/actions/batch-reinstall", {"server_ids": ["s-01"]}),
     ("GET", "/app-servers/s-01", None),

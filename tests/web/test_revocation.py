@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from builders import Clock
-from fleetcron.assembly.house import now
+from fleetcron.assembly.clock import now
 from fleetcron.control.access import Access
 from fleetcron.control.groups import Groups
 from fleetcron.control.policies import Policies

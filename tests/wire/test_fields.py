@@ -124,6 +124,31 @@ def test_a_body_that_cannot_be_meant_is_refused(raw: bytes) -> None:
     assert refused(raw).reason
 
 
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        (b'{"inners":[{"key":"a"},{"key":"a\\u0000b"}]}', "inners[1].key"),
+        (b'{"inners":[],"more":{"deep":["\\u0000"]}}', "more.deep[0]"),
+        (b'{"\\u0000":1,"inners":[]}', "body"),
+    ],
+)
+def test_a_nul_is_refused_wherever_it_stands(raw: bytes, field: str) -> None:
+    """Not every database can keep it, and what is passed over today may be read tomorrow."""
+    nul = refused(raw)
+    assert (nul.field, nul.reason) == (field, "must not contain the character NUL")
+
+
+def test_what_only_looks_like_a_nul_is_read() -> None:
+    read = read_body(b'{"inners":[{"key":"\\\\u0000"}]}', Outer)
+    assert read.inners[0].key == "\\u0000"
+
+
+def test_a_nul_in_a_query_is_refused_by_name() -> None:
+    with pytest.raises(Invalid, match="NUL") as nul:
+        read_query({"name": "a\0b"}, Page)
+    assert nul.value.field == "name"
+
+
 @given(st.binary(max_size=64))
 def test_whatever_bytes_come_they_are_read_or_refused(raw: bytes) -> None:
     with suppress(Invalid):

@@ -10,7 +10,7 @@ import pytest
 from fleetcron.domain.access import Permission
 from fleetcron.web.app import DEEDS
 from fleetcron.wire.operation import Dialect, Operation
-from fleetcron.wire.operations import FLEET_OPERATIONS, OPERATIONS, TASK_OPERATIONS
+from fleetcron.wire.operations import FLEET_OPERATIONS, OPERATIONS, OWN_OPERATIONS, TASK_OPERATIONS
 
 # Id, method, path behind the project, action: the vendor's overview of the family.
 PUBLISHED = [
@@ -34,6 +34,14 @@ def test_the_nine_operations_are_as_published() -> None:
         (id_, method, "/v1/{project_id}" + path, "workspace:scheduledTasks:" + action)
         for id_, method, path, action in PUBLISHED
     ]
+
+
+def test_what_is_ours_keeps_out_of_the_vendors_way_and_asks_for_an_action_that_there_is() -> None:
+    table = [(row.id, row.method, row.path, row.permission) for row in OWN_OPERATIONS]
+    path = "/v1/{project_id}/schedule-task/{task_id}/execute-history/{execute_history_id}/cancel"
+    assert table == [("CancelTaskExecution", "POST", path, "workspace:scheduledTasks:update")]
+    published = {row.path for row in (*TASK_OPERATIONS, *FLEET_OPERATIONS)}
+    assert all(row.path not in published for row in OWN_OPERATIONS)
 
 
 def test_every_operation_has_a_deed_and_every_deed_an_operation() -> None:
@@ -72,7 +80,9 @@ def test_only_signing_in_and_the_versions_are_open_to_all(operation: Operation) 
     assert operation.open_to_all is (operation.id in open_ids)
 
 
-@pytest.mark.parametrize("operation", [*TASK_OPERATIONS, *FLEET_OPERATIONS], ids=lambda operation: operation.id)
+@pytest.mark.parametrize(
+    "operation", [*TASK_OPERATIONS, *OWN_OPERATIONS, *FLEET_OPERATIONS], ids=lambda operation: operation.id
+)
 def test_what_works_on_a_project_needs_a_permission_and_answers_200(operation: Operation) -> None:
     assert operation.permission is not None
     assert operation.success == 200

@@ -14,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from fleetcron.control import keys, tokens, users
-from fleetcron.control.administration import require_management
+from fleetcron.control.administration import changing, require_management
 from fleetcron.control.founding import Established, Founding, found
 from fleetcron.control.passwords import Passwords
 from fleetcron.control.recent import Recent
@@ -81,7 +81,7 @@ class Access:
             raise Unauthenticated(WRONG)
         with self._database.transaction() as tx:
             # The password may have been changed, or the user disabled, while it was checked.
-            if not user.enabled or store.find_user(tx, user.user_id) != user:
+            if not user.enabled or store.lock_user(tx, user.user_id) != user:
                 raise Unauthenticated(WRONG)
             return tokens.issue(tx, user, account, scope, now)
 
@@ -297,7 +297,7 @@ class Access:
     @contextmanager
     def _changing(self) -> Iterator[Transaction]:
         """A transaction that changes who may come in: once it is committed, nothing found before counts."""
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             yield tx
         self._bearers.forget()
         self._signers.forget()

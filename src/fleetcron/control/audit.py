@@ -160,10 +160,18 @@ class Audit:
 
 
 def _bounded(entry: AuditEntry) -> AuditEntry:
-    """The entry with every text cut to what a record holds."""
+    """The entry with every text as a record can hold it: cut, and without NUL, which PostgreSQL cannot keep.
+
+    What a batch cannot be written for would keep all others of it from being written, too.
+    """
     texts = {name: value for name, value in msgspec.structs.asdict(entry).items() if isinstance(value, str)}
-    long = {name: f"{text[: TEXT_LENGTH_MAX - 1]}…" for name, text in texts.items() if len(text) > TEXT_LENGTH_MAX}
-    return msgspec.structs.replace(entry, **long) if long else entry
+    changed = {name: text for name, value in texts.items() if (text := _kept(value)) != value}
+    return msgspec.structs.replace(entry, **changed) if changed else entry
+
+
+def _kept(text: str) -> str:
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return f"{text[: TEXT_LENGTH_MAX - 1]}…" if len(text) > TEXT_LENGTH_MAX else text
 
 
 def _overflow(last: AuditEntry, left_out: int) -> AuditEntry:

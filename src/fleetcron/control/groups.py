@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from fleetcron.control import users
-from fleetcron.control.administration import require_management
+from fleetcron.control.administration import changing, require_management
 from fleetcron.domain.access import GROUPS_MAX, Caller, Group, User
 from fleetcron.errors import Conflict, NotFound
 from fleetcron.store import policies as store
@@ -38,7 +38,7 @@ class Groups:
             description=description or None,
             created_at=now,
         )
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             if len(store.list_groups(tx, caller.account_id)) >= GROUPS_MAX:
                 raise Conflict(f"The account has {GROUPS_MAX} groups, which is the most it may have.")
             if not store.insert_group(tx, group):
@@ -66,7 +66,7 @@ class Groups:
             Conflict: the account has another group of this name.
         """
         require_management(caller, account_id=caller.account_id)
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             known = _group(tx, caller, group_id)
             if name not in {None, known.name} and store.list_groups(tx, caller.account_id, name=name):
                 raise _taken(str(name))
@@ -81,12 +81,12 @@ class Groups:
     def delete_group(self, caller: Caller, group_id: str) -> None:
         """Forget a group and what is attached to it; who was in it stays a user."""
         require_management(caller, account_id=caller.account_id)
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             store.delete_group(tx, _group(tx, caller, group_id).group_id)
 
     def add_member(self, caller: Caller, group_id: str, user_id: str) -> None:
         """Put a user into a group; one who is in it stays in it."""
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             store.insert_member(tx, *_pair(tx, caller, group_id, user_id))
 
     def remove_member(self, caller: Caller, group_id: str, user_id: str) -> None:
@@ -95,7 +95,7 @@ class Groups:
         Raises:
             NotFound: it is not in it.
         """
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             if not store.delete_member(tx, *_pair(tx, caller, group_id, user_id)):
                 raise _no_member(user_id)
 

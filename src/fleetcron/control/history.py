@@ -1,13 +1,15 @@
-"""What people ask of the past: executions of a task, subtasks of an execution."""
+"""What people ask of executions: a task's history, the subtasks of one, and that one goes no further."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from fleetcron.control.authorisation import EVERY, TASK, authorise
 from fleetcron.domain.access import Caller, Permission
 from fleetcron.domain.execution import Execution, Subtask
-from fleetcron.errors import Forbidden, NotFound
+from fleetcron.errors import Conflict, Forbidden, NotFound
 from fleetcron.store import executions, subtasks
-from fleetcron.store.database import Database
+from fleetcron.store.database import Database, Transaction
 from fleetcron.store.executions import Record
 
 
@@ -58,3 +60,32 @@ class History:
             if execution is None:
                 raise NotFound("execution", execution_id)
             return execution, subtasks.page(tx, execution_id, offset=offset, limit=limit)
+
+    def cancel(self, caller: Caller, project_id: str, task_id: str, execution_id: str, now: datetime) -> None:
+        """Let no subtask of the execution begin any more; those that have begun run to their end.
+
+        Cancelling again changes nothing. It takes the permission to change the task: the vendor has no action of its
+        own for it. A task that was deleted meanwhile keeps nobody from it.
+
+        Raises:
+            Forbidden: the caller may not.
+            NotFound: the project has no such execution of this task.
+            Conflict: the execution has ended by itself.
+        """
+        with self._database.transaction() as tx:
+            authorise(tx, caller, Permission.UPDATE_TASK, project_id, (TASK, task_id))
+            _find(tx, project_id, task_id, execution_id)
+            if executions.cancel(tx, project_id, execution_id, now):
+                return
+            # Read again: it may have ended since it was found.
+            execution = _find(tx, project_id, task_id, execution_id)
+            if execution.cancelled_at is None:
+                raise Conflict(f"The execution {execution_id} has already ended; it is {execution.status}.")
+
+
+def _find(tx: Transaction, project_id: str, task_id: str, execution_id: str) -> Execution:
+    execution = executions.find(tx, project_id, execution_id)
+    # The permission was for this task: the execution of another one is as good as none.
+    if execution is None or execution.task_id != task_id:
+        raise NotFound("execution", execution_id)
+    return execution

@@ -9,7 +9,7 @@ from functools import lru_cache
 import msgspec
 
 from fleetcron.control import users
-from fleetcron.control.administration import require_management
+from fleetcron.control.administration import changing, require_management
 from fleetcron.domain.access import (
     ATTACHMENTS_MAX,
     POLICIES_MAX,
@@ -69,7 +69,7 @@ class Policies:
             created_at=now,
             updated_at=now,
         )
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             known = store.list_policies(tx, caller.account_id)
             if len(known) >= POLICIES_MAX:
                 raise Conflict(f"The account has {POLICIES_MAX} policies, which is the most it may have.")
@@ -124,7 +124,7 @@ class Policies:
             "document": None if document is None else document_text(read_document(document)),
         }
         changes = {field: value for field, value in said.items() if value is not None}
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             known = _own(tx, caller, policy)
             if name not in {None, known.name} and (
                 name in PREDEFINED or store.list_policies(tx, caller.account_id, name=name)
@@ -142,7 +142,7 @@ class Policies:
             Conflict: it is attached to somebody.
         """
         require_management(caller, account_id=caller.account_id)
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             known = _own(tx, caller, policy)
             count = store.count_attachments(tx, policy)
             if count:
@@ -155,7 +155,7 @@ class Policies:
         Raises:
             Conflict: the user or the group has as many policies as it may.
         """
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             attachment = _attachment(tx, caller, holder, policy, now)
             if not store.has_attachment(tx, attachment) and store.count_held(tx, holder) >= ATTACHMENTS_MAX:
                 raise Conflict(f"{ATTACHMENTS_MAX} policies are attached already, which is the most there may be.")
@@ -167,7 +167,7 @@ class Policies:
         Raises:
             NotFound: it is not attached to this holder in this place.
         """
-        with self._database.transaction() as tx:
+        with changing(self._database) as tx:
             if not store.delete_attachment(tx, _attachment(tx, caller, holder, policy, now)):
                 raise NotFound("attachment of policy", policy)
 

@@ -78,7 +78,11 @@ class Tasks:
         with self._database.transaction() as tx:
             # Before the task is looked up, so that who may not learns nothing; and its targets, once they are known.
             authorise(tx, caller, Permission.UPDATE_TASK, project_id, (TASK, task_id))
-            task = law.change(_find(tx, project_id, task_id), change, now)
+            # Locked, so that what the scheduler writes meanwhile is not written over with what was there before.
+            known = tasks.lock(tx, project_id, task_id)
+            if known is None:
+                raise NotFound("task", task_id)
+            task = law.change(known, change, now)
             authorise(tx, caller, Permission.UPDATE_TASK, project_id, (TASK, task_id), *_things(task.targets))
             tasks.replace(tx, task)
             statuses = tasks.latest_statuses(tx, [task])
@@ -95,7 +99,8 @@ class Tasks:
         """Delete tasks, all together; ids that are not there are passed over."""
         with self._database.transaction() as tx:
             authorise(tx, caller, Permission.DELETE_TASKS, project_id, *((TASK, task_id) for task_id in task_ids))
-            tasks.delete(tx, project_id, task_ids, now)
+            # In one order, or two callers could wait for each other's tasks.
+            tasks.delete(tx, project_id, sorted(task_ids), now)
 
     def preview(self, caller: Caller, project_id: str, rule: Rule, now: datetime) -> list[datetime]:
         """The next fires of a rule that need not belong to any task, PREVIEW_COUNT at most.

@@ -27,6 +27,8 @@ def digest_of(plain: str) -> str:
 def issue(tx: Transaction, user: User, account: Account, scope: Scope | None, now: datetime) -> tuple[str, SignedIn]:
     """A new token's text, which is kept nowhere, and what it stands for; a few long expired ones are forgotten.
 
+    The user has to be locked: otherwise a token could outlive the password that it was issued for.
+
     Raises:
         Unauthenticated: the scope is not the user's.
     """
@@ -40,8 +42,10 @@ def exchange(tx: Transaction, plain: str, scope: Scope | None, now: datetime) ->
         StaleToken: the token has expired.
         Unauthenticated: it is unknown, its user is disabled, or the scope is not the user's.
     """
+    known = store.find_token(tx, digest_of(plain))
+    # With the user held, nothing that was issued to it is taken back any more; and it may have been just before.
+    user = store.lock_user(tx, known.user_id) if known else None
     token = store.find_token(tx, digest_of(plain))
-    user = store.find_user(tx, token.user_id) if token else None
     account = store.find_account(tx, user.account_id) if user else None
     if token is None or user is None or account is None or not user.enabled:
         raise Unauthenticated("decrypt token fail")

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fleetcron.dispatch.contract import EngineEnd
+from fleetcron.engine.canceller import Canceller
 from fleetcron.engine.dispatcher import Dispatcher
 from fleetcron.engine.recorder import Recorder
 from fleetcron.engine.scheduler import Scheduler
 from fleetcron.engine.sweeper import Sweeper
+from fleetcron.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ class Loop:
         *,
         clock: Callable[[], datetime],
         line: EngineEnd,
+        canceller: Canceller,
         scheduler: Scheduler,
         dispatcher: Dispatcher,
         recorder: Recorder,
@@ -37,6 +40,7 @@ class Loop:
     ) -> None:
         self._clock = clock
         self._line = line
+        self._canceller = canceller
         self._scheduler = scheduler
         self._dispatcher = dispatcher
         self._recorder = recorder
@@ -46,13 +50,15 @@ class Loop:
     def turn(self) -> int:
         """Let every part do a batch; how much there was to do.
 
-        The sweeper goes before the dispatcher: what was begun before a restart comes before what is new. A part that
+        The canceller goes before whatever hands out, so that nothing is handed out to be taken back. The sweeper goes
+        before the dispatcher: what was begun before a restart comes before what is new. A part that
         fails keeps the others from nothing: the first failure is raised when all have had their turn.
         """
         done = 0
         failures: list[Exception] = []
         for tick in (
             self._recorder.tick,
+            lambda: self._canceller.tick(self._clock()),
             lambda: self._sweeper.tick(self._clock()),
             lambda: self._scheduler.tick(self._clock()),
             lambda: self._dispatcher.tick(self._clock()),
@@ -73,8 +79,10 @@ class Loop:
                 if not self.turn():
                     self._line.wait(IDLE_SECONDS)
                 back_off_seconds = IDLE_SECONDS
-            except Exception:  # the loop must survive whatever one turn meets
-                log.exception("A turn of the engine failed; the next one in %.2f s.", back_off_seconds)
+            except Exception as error:  # the loop must survive whatever one turn meets
+                # Where it was noticed that something we stand on is away tells nobody anything.
+                place = None if isinstance(error, Unavailable) else error
+                log.error("A turn failed; the next one in %.2f s: %s", back_off_seconds, error, exc_info=place)  # noqa: TRY400  (as said)
                 self._stopping.wait(back_off_seconds)
                 back_off_seconds = min(back_off_seconds * 2, BACK_OFF_SECONDS_MAX)
 

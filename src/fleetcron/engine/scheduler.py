@@ -61,7 +61,8 @@ class Scheduler:
             due = tasks.due(tx, now, FIRES_PER_TRANSACTION_MAX + len(self._set_aside))
             due = [task for task in due if task.task_id not in self._set_aside]
             # Whether a fire is recorded already is left to one_execution_per_fire: that is rare, and fails the batch.
-            self._fire(tx, due, now)
+            sealed = self._fire(tx, due, now)
+        ledger.publish(sealed)
         return len(due)
 
     def _record_one_by_one(self, now: datetime) -> int:
@@ -78,18 +79,20 @@ class Scheduler:
         return len(due)
 
     def _record_alone(self, task_id: str, now: datetime) -> None:
+        sealed: list[Execution] = []
         with self._database.transaction() as tx:
-            for task in tasks.read(tx, [task_id]):
-                if task.next_fire_at is None or task.next_fire_at > now:
-                    continue
-                if executions.is_recorded(tx, task_id, task.next_fire_at):
-                    # The clock or an edit went back over a fire that was answered for: never fire it twice.
-                    tasks.advance(tx, [(task, task.last_ordinal, task.schedule().next_after(task.next_fire_at))])
-                else:
-                    self._fire(tx, [task], now)
+            task = tasks.due_alone(tx, task_id, now)
+            if task is None or task.next_fire_at is None:
+                return
+            if executions.is_recorded(tx, task_id, task.next_fire_at):
+                # The clock or an edit went back over a fire that was answered for: never fire it twice.
+                tasks.advance(tx, [(task, task.last_ordinal, task.schedule().next_after(task.next_fire_at))])
+            else:
+                sealed = self._fire(tx, [task], now)
+        ledger.publish(sealed)
 
-    def _fire(self, tx: Transaction, due: Sequence[Task], now: datetime) -> None:
-        """Write down one fire of each of these due tasks, and when each fires next."""
+    def _fire(self, tx: Transaction, due: Sequence[Task], now: datetime) -> list[Execution]:
+        """Write down one fire of each of these due tasks, and when each fires next; those that are over already."""
         members = _members(tx, due)
         recorded: list[tuple[Execution, list[Subtask]]] = []
         steps: list[tuple[Task, int, datetime | None]] = []
@@ -103,7 +106,7 @@ class Scheduler:
         executions.insert(tx, [execution for execution, _ in recorded])
         subtasks.insert(tx, [share for _, shares in recorded for share in shares])
         tasks.advance(tx, steps)
-        ledger.seal(tx, [execution for execution, _ in recorded], self._say)
+        return ledger.seal(tx, [execution for execution, _ in recorded], self._say)
 
     def _plan(
         self, task: Task, fire_at: datetime, next_fire_at: datetime | None, now: datetime, members: Members

@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
 from fleetcron.dispatch.contract import EngineEnd, Reference, Settled
 from fleetcron.domain.execution import ResultCode
 from fleetcron.engine import ledger
 from fleetcron.engine.dispatcher import command_for
-from fleetcron.store import subtasks
+from fleetcron.errors import Unavailable
+from fleetcron.store import live, subtasks
 from fleetcron.store.database import Database
 
+log = logging.getLogger(__name__)
+
 SWEEP_SECONDS = 1.0
+# What was only just handed out may still be on its way into the line.
+REPUBLISH_AFTER_SECONDS = 2.0
 # The worker ends what is overdue itself and knows more about it; the sweeper is for workers that cannot. Longer than
 # a driver may take to submit, so that nobody is told after the end.
 GRACE_SECONDS = 40.0
+# While the line does not answer, and for a grace after that, no worker can be heard: what seems to be overdue may have
+# ended well long ago, and somebody is about to say so. But everything ends, in an outage without an end, too.
+OUTAGE_GRACE_SECONDS = 600.0
 ORPHANS_PER_SWEEP_MAX = 2_000
 
 
 class Sweeper:
-    """Once in SWEEP_SECONDS looks at every live subtask: each has a holder and a future, or gets one, or ends."""
+    """Once in SWEEP_SECONDS looks at every live subtask: each has a holder and a future, or gets one, or ends.
+
+    When something was handed out last is written down with it, so that engines on several nodes agree on who was only
+    just given the time to look.
+    """
 
     def __init__(self, database: Database, line: EngineEnd, *, say: ledger.Say) -> None:
         self._database = database
         self._line = line
         self._say = say
         self._next_at: datetime | None = None
-        self._adopted: dict[Reference, datetime] = {}
+        self._silent_at: datetime | None = None
+        self._answers = True
+        self._lost_since: dict[Reference, datetime] = {}
 
     def tick(self, now: datetime) -> int:
         """Sweep if it is time; how many subtasks were handed out again or ended."""
         if self._next_at is not None and self._next_at - timedelta(seconds=SWEEP_SECONDS) <= now < self._next_at:
             return 0
         self._next_at = now + timedelta(seconds=SWEEP_SECONDS)
-        return self._adopt_orphans(now) + self._end_overdue(now)
+        return self._hand_out_again(now) + self._end_overdue(now)
 
     def _end_overdue(self, now: datetime) -> int:
-        before = now - timedelta(seconds=GRACE_SECONDS)
+        before = now - timedelta(seconds=OUTAGE_GRACE_SECONDS if self._is_silent(now) else GRACE_SECONDS)
         with self._database.snapshot() as tx:
-            overdue = subtasks.overdue(tx, unbegun_before=before, unsettled_before=before)
-        # Whoever has only just got hold of one gets the time to look: there may be a success to be seen.
-        self._adopted = {reference: at for reference, at in self._adopted.items() if before < at <= now}
-        overdue = [one for one in overdue if one[:2] not in self._adopted]
+            overdue = live.overdue(tx, before, now=now, hopeless=self._hopeless(before))
         if not overdue:
             return 0
         ends = [
@@ -55,16 +67,52 @@ class Sweeper:
             for execution_id, ordinal, begun in overdue
         ]
         with self._database.transaction() as tx:
-            won = ledger.settle(tx, ends, self._say)
-        # Whoever still holds one of them learns it from the rejection of its next event.
-        self._line.confirm(won)
-        return len(won)
+            entry = ledger.enter(tx, ends, self._say)
+        # Whoever still holds one of them learns it from the answer to its next event.
+        self._line.withdraw(ledger.references(ends, entry))
+        ledger.publish(entry.sealed)
+        return entry.accepted_count
 
-    def _adopt_orphans(self, now: datetime) -> int:
+    def _hand_out_again(self, now: datetime) -> int:
+        until = now - timedelta(seconds=REPUBLISH_AFTER_SECONDS)
         with self._database.snapshot() as tx:
-            orphans = [reference for reference in subtasks.live(tx) if not self._line.is_live(reference)]
-            found = subtasks.read_due(tx, orphans[:ORPHANS_PER_SWEEP_MAX])
-        commands = [command_for(due) for due in found]
-        self._adopted.update((command.reference, now) for command in commands)
-        self._line.publish(commands)
+            handed_out = live.handed_out(tx, until=until, now=now)
+        lost = self._lost(handed_out, now)
+        self._note(handed_out, lost, now)
+        orphans = lost[:ORPHANS_PER_SWEEP_MAX]
+        if not orphans:
+            return 0
+        # First written down, then said: a crash between the two leaves them to the next sweep.
+        with self._database.transaction() as tx:
+            found = subtasks.read_due(tx, live.hand_out_again(tx, orphans, now))
+        self._line.publish([command_for(due) for due in found])
         return len(found)
+
+    def _lost(self, handed_out: list[Reference], now: datetime) -> list[Reference]:
+        """Those of these that nobody holds; none while that cannot be known."""
+        try:
+            lost = self._line.lost(handed_out)
+        except Unavailable as error:
+            if self._answers:
+                log.warning("Whether commands are lost cannot be known: %s.", error)
+            self._silent_at, self._answers = now, False
+            return []
+        self._answers = True
+        return lost
+
+    def _note(self, handed_out: list[Reference], lost: list[Reference], now: datetime) -> None:
+        """Remember since when commands are lost, as often as they are handed out again."""
+        held = set(handed_out).difference(lost)
+        forgotten = now - timedelta(seconds=OUTAGE_GRACE_SECONDS)
+        since = {one: at for one, at in self._lost_since.items() if one not in held and at > forgotten}
+        self._lost_since = dict.fromkeys(lost, now) | since
+
+    def _hopeless(self, before: datetime) -> list[Reference]:
+        """Those lost again and again since ``before``, as what no line can carry or no worker reads."""
+        return [one for one, at in self._lost_since.items() if at <= before]
+
+    def _is_silent(self, now: datetime) -> bool:
+        """Whether the line does not answer, or has not done so for a whole grace yet."""
+        return self._silent_at is not None and self._silent_at <= now < self._silent_at + timedelta(
+            seconds=GRACE_SECONDS
+        )

@@ -86,6 +86,14 @@ def list_subtasks(call: Call) -> Answer:
     return Answer(body=executions.detail_page(execution, items))
 
 
+def cancel_execution(call: Call) -> Answer:
+    """An execution of which nothing more begins."""
+    call.ground.history.cancel(
+        call.asker, call.project_id, call.path["task_id"], call.path[executions.PATH_ID], call.now
+    )
+    return Answer()
+
+
 def list_servers(call: Call) -> Answer:
     """A page of servers."""
     query: fleet.ServerQuery = call.query
@@ -179,6 +187,7 @@ DEEDS: Final[Mapping[str, Deed]] = {
     "ListFutureExecutions": preview_fires,
     "ListTaskExecuteHistory": list_executions,
     "ListTaskExecuteDetail": list_subtasks,
+    "CancelTaskExecution": cancel_execution,
     "ListServers": list_servers,
     "ShowServer": show_server,
     "ListServerGroups": list_groups,

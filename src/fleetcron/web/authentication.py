@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from datetime import datetime
 
 import msgspec
@@ -21,14 +23,24 @@ SECURITY_TOKEN = "x-security-token"  # noqa: S105  (the same)
 class Gate:
     """Says who sends a request, and lets each caller in as often as the rate allows.
 
-    With a ``reception``, tokens are another identity service's; signatures are always ours.
+    With a ``reception``, tokens are another identity service's; signatures are always ours. ``threads`` look up who
+    it is where the database may keep them waiting; without, the event loop does.
     """
 
-    def __init__(self, access: Access, *, keys: Keys, requests: Requests, reception: Reception | None = None) -> None:
+    def __init__(
+        self,
+        access: Access,
+        *,
+        keys: Keys,
+        requests: Requests,
+        reception: Reception | None = None,
+        threads: Executor | None = None,
+    ) -> None:
         self._access = access
         self._keys = keys
         self._requests = requests
         self._reception = reception
+        self._threads = threads
 
     async def admit(self, request: Request, headers: Mapping[str, str], now: datetime) -> Caller:
         """Say who sends a request.
@@ -45,16 +57,26 @@ class Gate:
         authorization = headers.get("authorization", "")
         token = headers.get(TOKEN)
         if authorization.startswith(ALGORITHM):
-            caller = self._signer(Signed.read(authorization), request, headers, now)
+            signed = Signed.read(authorization)
+            if self._threads is None:
+                caller = self._signer(signed, request, headers, now)
+            else:
+                caller = await self._in_thread(self._signer, signed, request, headers, now)
         elif not token:
             raise Unauthenticated("x-auth-token not found")
         elif self._reception is None:
-            caller = self._access.caller_of_token(token, now)
+            if self._threads is None:
+                caller = self._access.caller_of_token(token, now)
+            else:
+                caller = await self._in_thread(self._access.caller_of_token, token, now)
         else:
             visitor = await self._reception.admit(token, now)
             caller = msgspec.structs.replace(visitor.caller, policies=visitor.policies)
         self._requests.take(caller.user_id, now)
         return caller
+
+    async def _in_thread(self, look_up: Callable[..., Caller], *asked: object) -> Caller:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, look_up, *asked)
 
     def _signer(self, signed: Signed, request: Request, headers: Mapping[str, str], now: datetime) -> Caller:
         self._keys.check(signed.access_key, now)

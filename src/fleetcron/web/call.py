@@ -28,7 +28,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
-    """What every deed stands on: the rooms of control, and the clock that web may ask."""
+    """What every deed stands on: the rooms of control, and the clock that web may ask.
+
+    ``reads_wait`` tells that whoever reads may have to wait, so that no deed may be done in the event loop.
+    """
 
     tasks: Tasks
     history: History
@@ -40,6 +43,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     sign_ins: SignIns
     clock: Callable[[], datetime]
     default_zone: str
+    reads_wait: bool = False
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,4 +78,4 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Deed = Callable[[Call], Answer]
-"""What an operation does; GET runs in the event loop and must not wait, the others run in a thread."""
+"""What an operation does; GET runs in the event loop where reads do not wait, everything else in a thread."""

@@ -76,6 +76,7 @@ class Door:
         self._ground = ground
         self._gate = gate
         self._threads = threads
+        self._reads_at_once = not ground.reads_wait
         # An error that comes before the method is known speaks like the path's first operation.
         self._first = next(iter(operations.values()))
 
@@ -122,7 +123,7 @@ class Door:
             scheme=scope["scheme"],
         )
         deed = self._deeds[operation.id]
-        if operation.method == "GET":
+        if self._reads_at_once and operation.method == "GET":
             return deed(call)
         # With the context of this request: what control decides is written into its Asking.
         context = contextvars.copy_context()
@@ -133,6 +134,8 @@ class Door:
             allowed = ", ".join(sorted(self._operations))
             reason = f"The method {method} is not allowed for this resource; {allowed} is."
             raise Refused(405, self._first.faults.get(405, ""), reason, {"Allow": allowed})
+        if b"%00" in raw_path:
+            raise errors.Invalid("path", "must not contain the character NUL")
         if b"%2f" in raw_path.lower():
             # No id of ours has a slash; an encoded one is somebody trying to say two paths at once.
             raise Refused(404, faults.NO_SUCH_API, "The API does not exist.")

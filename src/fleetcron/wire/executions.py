@@ -75,7 +75,7 @@ class ExecuteDetailList(TypedDict):
 
 
 PATH_ID: Final = "execute_history_id"
-"""What the path of execute-detail calls the execution."""
+"""What paths call the execution."""
 
 _encode = msgspec.json.Encoder().encode
 

@@ -41,9 +41,12 @@ def read_body(raw: bytes, kind: type[Read]) -> Read:
     """Read a JSON body.
 
     Raises:
-        Invalid: it is no JSON, or a value is missing, of the wrong type or outside its limits; names the field.
+        Invalid: it is no JSON, a value is missing, of the wrong type or outside its limits, or a text has the character
+            NUL; names the field.
     """
     try:
+        if b"\\u0000" in raw:
+            refuse_nul(msgspec.json.decode(raw))
         return msgspec.json.decode(raw or b"{}", type=kind)
     except msgspec.ValidationError as error:
         raise _named(error) from error
@@ -57,10 +60,28 @@ def read_query(pairs: Mapping[str, str], kind: type[Read]) -> Read:
     Raises:
         Invalid: as in ``read_body``.
     """
+    refuse_nul(pairs)
     try:
         return msgspec.convert(pairs, type=kind, strict=False)
     except msgspec.ValidationError as error:
         raise _named(error) from error
+
+
+def refuse_nul(said: object, place: str = "") -> None:
+    """Let nothing pass that has the character NUL in a text of it: not every database can keep it.
+
+    Raises:
+        Invalid: there is one; names the field, or ``place`` for a text that stands alone.
+    """
+    if isinstance(said, str) and "\0" in said:
+        raise Invalid(place or "body", "must not contain the character NUL")
+    if isinstance(said, Mapping):
+        for name, value in said.items():
+            refuse_nul(name, place)
+            refuse_nul(value, f"{place}.{name}" if place else name)
+    if isinstance(said, list):
+        for index, value in enumerate(said):
+            refuse_nul(value, f"{place}[{index}]")
 
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)

@@ -131,6 +131,19 @@ TASK_OPERATIONS: Final = (
     ),
 )
 
+OWN_OPERATIONS: Final = (
+    # Ours, in the manner of the family: the vendor cannot cancel, and has no action that would allow it.
+    Operation(
+        id="CancelTaskExecution",
+        method="POST",
+        path=_TASKS + "/{task_id}/execute-history/{execute_history_id}/cancel",
+        summary="Cancels a scheduled task execution: what has not begun will not begin (an addition of fleetcron).",
+        tag="Scheduled tasks",
+        permission=Permission.UPDATE_TASK,
+        faults=_WITH_CONFLICT,
+    ),
+)
+
 FLEET_OPERATIONS: Final = (
     Operation(
         id="ListServers",
@@ -230,6 +243,7 @@ FLEET_OPERATIONS: Final = (
 
 OPERATIONS: Final = (
     *TASK_OPERATIONS,
+    *OWN_OPERATIONS,
     *FLEET_OPERATIONS,
     *access.OPERATIONS,
     *groups.OPERATIONS,
