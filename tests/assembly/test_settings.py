@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from fleetcron.assembly.settings import DEFAULT_REGION, DEFAULT_ZONE, Settings, Tuning, read_tuning
+from fleetcron.assembly.settings import DEFAULT_REGION, DEFAULT_ZONE, Concurrency, Settings, Tuning, read_tuning
+from fleetcron.control.throttle import RequestRate
+from fleetcron.dispatch.nats.config import NatsConfig
+from fleetcron.domain.fleet import Endpoint
 from fleetcron.domain.task import LateLimits
 from fleetcron.errors import BadSettings
+from fleetcron.identity.contract import KeystoneConfig
 from fleetcron.worker.limits import AttemptConfig
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -45,6 +54,34 @@ def test_what_is_written_is_meant_and_the_rest_stays(tmp_path: Path) -> None:
         late_limits=LateLimits(default_seconds=60),
         attempts=AttemptConfig(doubt=0.5, restart=120),
     )
+
+
+def test_the_page_of_settings_names_them_all_and_says_the_defaults() -> None:
+    said = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    by_first_word = {text.split()[0]: text for text in said}
+    tuning, line = by_first_word["default_zone"], by_first_word["[nats]"]
+    assert msgspec.convert(tomllib.loads(tuning), Tuning) == Tuning()
+    assert msgspec.convert(tomllib.loads(line), Tuning).nats == NatsConfig()
+    everything = "\n".join(said)
+    for kind in (Tuning, LateLimits, AttemptConfig, Concurrency, RequestRate, KeystoneConfig, NatsConfig, Endpoint):
+        missing = [name for name in kind.__struct_fields__ if not re.search(rf"\b{name}\b", everything)]
+        assert missing == [], kind
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[concurrency]\nper_execution = 0", "per_execution"),
+        ("history_days = 0", "history_days"),
+        ("[nats]\nuser = 'alone'", "password"),
+        ("[nats]\nserver = 'nats://one:4222'", "server"),
+    ],
+)
+def test_what_many_machines_cannot_be_told_is_refused_with_its_place(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(BadSettings) as refusal:
+        read_tuning(written(tmp_path, text))
+    assert "config.toml" in str(refusal.value)
+    assert words in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from builders import NOW
+from builders import NOW, eventually
 from fleetcron.assembly.threads import WorkerThread
 from fleetcron.dispatch.local import LocalLine
 from fleetcron.worker.limits import AttemptConfig
@@ -20,4 +20,24 @@ def test_stopping_twice_is_as_good_as_once() -> None:
     thread = a_thread()
     thread.start()
     thread.stop()
+    thread.stop()
+
+
+def test_a_drained_worker_ends_by_itself_and_says_so() -> None:
+    thread = a_thread()
+    thread.start()
+    eventually(lambda: thread.trouble() is None)
+    thread.drain(5)
+    eventually(lambda: not thread.is_alive())
+    assert thread.trouble() == "has ended"
+    thread.drain(5)
+    thread.stop()
+
+
+def test_a_worker_beats_while_its_loop_goes_round() -> None:
+    thread = a_thread()
+    assert thread.trouble() == "has ended"
+    thread.start()
+    beaten = thread._pulse._beaten
+    eventually(lambda: thread._pulse._beaten > beaten)
     thread.stop()

@@ -33,6 +33,12 @@ name = "broken"
 driver = "simulated"
 settings = { refuse_probability = 1 }
 
+[[endpoints]]
+name = "slow"
+driver = "simulated"
+concurrency_max = 1
+settings = { boot_seconds = [3, 3], stop_seconds = [0, 0] }
+
 [[groups]]
 id = "lab"
 name = "Lab"
@@ -46,6 +52,11 @@ endpoint = "quick"
 [[servers]]
 id = "broken-1"
 endpoint = "broken"
+
+[[servers]]
+count = 2
+id = "slow-{n}"
+endpoint = "slow"
 """
 
 

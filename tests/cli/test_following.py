@@ -13,7 +13,7 @@ from rich.console import Console
 from fleetcron.cli import following
 from fleetcron.cli.client import Client, Unreachable
 from fleetcron.cli.exits import Failure
-from fleetcron.cli.following import await_execution, follow_to_end
+from fleetcron.cli.following import await_execution, follow_to_end, newest_under_way
 
 
 @pytest.fixture(autouse=True)
@@ -97,3 +97,11 @@ def test_following_has_an_end() -> None:
     seen = await_execution(client, "t1", wait=False, seconds=1)
     with pytest.raises(Failure, match="did not end within"):
         follow_to_end(client, "t1", seen, console=Console(file=io.StringIO()), seconds=0.05)
+
+
+def test_the_newest_under_way_is_none_that_has_ended() -> None:
+    history = [a_row("e4", "FAILED", failed=3), a_row("e3", "WAITING"), a_row("e2", "RUNNING"), a_row("e1", "SUCCESS")]
+    assert newest_under_way(client_of(history), "t1").standing.id == "e3"
+    for over in ([], [a_row("e1", "SUCCESS", ok=3)]):
+        with pytest.raises(Failure, match="task t1 has no execution under way"):
+            newest_under_way(client_of(over), "t1")

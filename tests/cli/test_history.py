@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
+
+from builders import eventually
 
 Run = Callable[..., tuple[int, str, str]]
 Fire = Callable[..., str]
@@ -66,3 +69,42 @@ def test_the_history_of_an_unknown_task_is_not_found(run: Run) -> None:
     code, out, err = run("history", "list", "nobody")
     assert (code, out) == (5, "")
     assert "WKS.00211902" in err
+
+
+def test_an_execution_is_cancelled_by_its_task_alone_and_what_has_begun_runs_to_its_end(run: Run, fire: Fire) -> None:
+    task_id = fire("slow-1", "slow-2")
+    eventually(lambda: [one for one in subtasks_of(run, task_id) if one["begin_time"]])
+    code, out, err = run("history", "cancel", task_id)
+    assert (code, err) == (0, "")
+    assert out == f"Cancelled execution {execution_of(run, task_id)}; what has begun runs to its end.\n"
+    assert run("history", "follow", task_id)[0] == 1
+    assert [one["result_code"] for one in subtasks_of(run, task_id)] == [None, "FC.CANCELLED"]
+
+
+def test_an_execution_is_cancelled_by_its_id(run: Run, fire: Fire) -> None:
+    task_id = fire("slow-1")
+    key = eventually(lambda: execution_of(run, task_id))
+    assert run("history", "cancel", task_id, key, "--json") == (0, "null\n", "")
+    run("history", "follow", task_id)
+
+
+def test_what_has_ended_is_not_cancelled(run: Run, fire: Fire) -> None:
+    task_id = fire("quick-2")
+    run("history", "follow", task_id, "--wait")
+    assert run("history", "cancel", task_id) == (5, "", f"Error: task {task_id} has no execution under way\n")
+    code, out, err = run("history", "cancel", task_id, execution_of(run, task_id))
+    assert (code, out) == (6, "")
+    assert "has already ended; it is SUCCESS." in err
+
+
+def execution_of(run: Run, task_id: str) -> str:
+    """The id of the task's newest execution, empty before there is one."""
+    items = json.loads(run("history", "list", task_id, "--json")[1])["items"]
+    return str(items[0]["id"]) if items else ""
+
+
+def subtasks_of(run: Run, task_id: str) -> list[dict[str, Any]]:
+    """The subtasks of the task's newest execution, as they stand."""
+    key = execution_of(run, task_id)
+    items: list[dict[str, Any]] = json.loads(run("history", "show", key, "--json")[1])["items"] if key else []
+    return items

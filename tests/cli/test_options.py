@@ -21,8 +21,8 @@ def leaves(name: str, command: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN40
         yield name, command
 
 
-# These two do not ask a service: one is it, the other is for while it is stopped.
-OFFLINE = {"serve", "secrets"}
+# These do not ask a service: they are it, or its wings, or are for while it is stopped.
+OFFLINE = {"serve", "api", "engine", "worker", "migrate", "import", "secrets"}
 LEAVES = [leaf for name in COMMANDS if name not in OFFLINE for leaf in leaves(name, load(name))]
 
 

@@ -11,7 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from fleetcron.cli import main
-from fleetcron.store.database import Database
+from fleetcron.store.sqlite import SqliteDatabase
 from fleetcron.store.vault import KEYS_NAME, open_vault
 
 Serving = Callable[..., AbstractContextManager[str]]
@@ -57,7 +57,7 @@ def test_a_service_goes_on_after_a_rotation(
 def test_keys_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = tmp_path / "keys"
     keys.write_text(f"{Fernet.generate_key().decode()}\n")
-    with closing(Database(tmp_path / "state")) as database:
+    with closing(SqliteDatabase(tmp_path / "state")) as database:
         open_vault(database, keys)
     monkeypatch.setenv("FLEETCRON_SECRET_KEYS_FILE", str(keys))
     monkeypatch.setenv("FLEETCRON_DATA_DIR", str(tmp_path / "state"))
@@ -75,8 +75,22 @@ def test_a_folder_without_a_database_is_misuse_and_none_is_made(
 
 
 def test_a_wrong_key_is_misuse_that_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with closing(Database(tmp_path)) as database:
+    with closing(SqliteDatabase(tmp_path)) as database:
         open_vault(database)
     (tmp_path / KEYS_NAME).write_text("nonsense")
     assert ended("secrets", "rotate", "--data-dir", str(tmp_path)) == 2
     assert KEYS_NAME in capsys.readouterr().err
+
+
+def test_the_secrets_of_many_machines_are_sealed_anew_in_their_database(
+    migrated_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FLEETCRON_DATABASE", migrated_url)
+    assert ended("secrets", "rotate") == 2
+    assert "FLEETCRON_SECRET_KEYS_FILE: must name" in capfd.readouterr().err
+    keys = tmp_path / KEYS_NAME
+    keys.write_text(f"{Fernet.generate_key().decode()}\n")
+    before = keys.read_text()
+    assert ended("secrets", "rotate", "--keys-file", str(keys)) == 0
+    assert capfd.readouterr().out == "Sealed 0 secrets with a new key.\n"
+    assert keys.read_text().splitlines()[1:] == before.splitlines()

@@ -17,7 +17,7 @@ def test_servers_are_listed_by_group_and_name(run: Run) -> None:
     everything = json.loads(run("server", "list", "--json")[1])
     lab = json.loads(run("server", "list", "--group", "lab", "--all", "--json")[1])
     one = json.loads(run("server", "list", "--name", "quick-2", "--json")[1])
-    assert (everything["count"], lab["count"], [server["id"] for server in one["items"]]) == (4, 3, ["quick-2"])
+    assert (everything["count"], lab["count"], [server["id"] for server in one["items"]]) == (6, 3, ["quick-2"])
 
 
 def test_a_server_and_the_groups_are_shown(run: Run) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fleetcron.assembly import Welcome
+from fleetcron.assembly.api import Welcome
 from fleetcron.cli.welcome import SECRETS, program_name, welcome_text, write_sign_in_file
 from fleetcron.errors import BadSettings
 

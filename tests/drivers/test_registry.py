@@ -12,7 +12,7 @@ import pytest
 from fleetcron.domain.fleet import Endpoint
 from fleetcron.drivers.command import CommandConfig, CommandDriver
 from fleetcron.drivers.contract import Driver
-from fleetcron.drivers.registry import DRIVER_NAMES, open_driver
+from fleetcron.drivers.registry import DRIVER_NAMES, ENTRY_POINTS, open_driver
 from fleetcron.drivers.simulated import SimulatedConfig, SimulatedDriver
 from fleetcron.errors import BadSettings
 
@@ -97,3 +97,57 @@ def test_every_example_of_the_guide_opens(tmp_path: Path) -> None:
 def test_the_guide_explains_every_setting(config: type[SimulatedConfig | CommandConfig]) -> None:
     guide = GUIDE.read_text()
     assert [field for field in config.__struct_fields__ if f"`{field}`" not in guide] == []
+
+
+# Drivers that other people wrote
+
+FOREIGN = """
+import msgspec
+from fleetcron.drivers.simulated import SimulatedConfig, SimulatedDriver
+
+def open_abacus(endpoint, *, state_dir, clock):
+    return SimulatedDriver(msgspec.convert(endpoint.settings, SimulatedConfig), journal=None, clock=clock)
+"""
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as an installed distribution looks that offers the driver abacus, and one that is broken."""
+    folder = tmp_path / "site"
+    about = folder / "abacus-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: abacus\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        f"[{ENTRY_POINTS}]\nabacus = abacus_driver:open_abacus\nbroken = abacus_driver:open_nothing\n"
+    )
+    (folder / "abacus_driver.py").write_text(FOREIGN)
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_a_driver_of_another_distribution_is_found_by_its_name(foreign: Path, tmp_path: Path) -> None:
+    driver = opened("abacus", {"seed": 3}, tmp_path)
+    assert driver.capabilities.marks_boots
+    asyncio.run(driver.aclose())
+
+
+@pytest.mark.parametrize(
+    ("driver", "settings", "named"),
+    [
+        ("abacus", {"sede": 3}, "sede"),
+        ("broken", {}, "open_nothing"),
+        ("telepathy", {}, "command, simulated, abacus, broken"),
+    ],
+)
+def test_a_driver_of_another_distribution_that_cannot_be_opened_is_refused_with_the_reason(
+    driver: str, settings: dict[str, object], named: str, foreign: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(BadSettings) as caught:
+        opened(driver, settings, tmp_path)
+    assert caught.value.where == "endpoint rack-1"
+    assert named in caught.value.reason
+
+
+def test_a_driver_that_no_endpoint_names_is_not_imported(foreign: Path, tmp_path: Path) -> None:
+    (foreign / "abacus_driver.py").write_text("raise AssertionError('imported')\n")
+    assert opened("simulated", {"volatile": True}, tmp_path).capabilities.marks_boots

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from builders import Clock
-from fleetcron.assembly.house import now
+from fleetcron.assembly.clock import now
 from fleetcron.domain.access import ProjectScope
 from fleetcron.domain.execution import short
-from fleetcron.wire.operations import FLEET_OPERATIONS, TASK_OPERATIONS
+from fleetcron.wire.operations import FLEET_OPERATIONS, OWN_OPERATIONS, TASK_OPERATIONS
 from premises import ACCOUNT, BODY, NORTH, SECURITY, SUBJECT, TOKEN, Person, Premises, premises
 
 SOUTH_TOKEN = ProjectScope(name="south")
@@ -73,6 +73,8 @@ ROWS: Final = (
         action=TASKS + "listRecords", resource="scheduledTask:{task}", looks=True),
     Row(id="ListTaskExecuteDetail", method="GET", path="/schedule-task/{task}-1/execute-detail",
         action=TASKS + "getRecord", resource="scheduledTask:*", looks=True),
+    Row(id="CancelTaskExecution", method="POST", path="/schedule-task/{task}/execute-history/{task}-1/cancel",
+        action=TASKS + "update", resource="scheduledTask:{task}"),
     Row(id="ListServers", method="GET", path="/app-servers", action=SERVERS + "list", resource="server:*", looks=True),
     Row(id="ShowServer", method="GET", path="/app-servers/s-1", action=SERVERS + "get", resource="server:s-1",
         looks=True),
@@ -163,7 +165,7 @@ def did_its_work(row: Row, answer: httpx.Response, place: Premises, task_id: str
 
 
 def test_the_matrix_has_a_row_for_every_operation_and_its_permission() -> None:
-    operations = (*TASK_OPERATIONS, *FLEET_OPERATIONS)
+    operations = (*TASK_OPERATIONS, *OWN_OPERATIONS, *FLEET_OPERATIONS)
     assert [(row.id, row.method, row.action) for row in ROWS] == [
         (operation.id, operation.method, operation.permission) for operation in operations
     ]

@@ -24,7 +24,7 @@ from fleetcron.domain.schedule import Cycle
 from fleetcron.domain.task import Draft, Target, TargetKind, TaskType, create
 from fleetcron.drivers.journal import ACCEPTED, Fact
 from fleetcron.store import tasks
-from fleetcron.store.database import FILE_NAME, Database
+from fleetcron.store.sqlite import FILE_NAME, SqliteDatabase
 
 SEED = int(os.environ.get("FLEETCRON_TEST_SEED", "20261124"))
 KILLS = 50
@@ -37,7 +37,8 @@ LIFE_SECONDS_MAX = 1.2
 RUN = """
 import sys
 from pathlib import Path
-from fleetcron.assembly import Settings, serve
+from fleetcron.assembly.house import serve
+from fleetcron.assembly.settings import Settings
 
 folder = Path(sys.argv[1])
 serve(
@@ -128,7 +129,7 @@ class Home:
         rule = a_rule(Cycle.ONCE, on_date=fire_at.date(), at=fire_at.time())
         draft = Draft(name=task_id, task_type=task_type, rule=rule, targets=tuple(targets))
         task = create(msgspec.structs.replace(draft, **fields), task_id=task_id, project_id=PROJECT, now=now)
-        with closing(Database(self.folder / "data")) as database, database.transaction() as tx:
+        with closing(SqliteDatabase(self.folder / "data")) as database, database.transaction() as tx:
             tasks.insert(tx, task)
 
     def ask(self, question: str) -> list[tuple[str, ...]]:

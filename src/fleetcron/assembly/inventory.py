@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from fleetcron.assembly.written import read_toml
 from fleetcron.domain.fleet import Endpoint, Server, ServerGroup
 from fleetcron.errors import BadSettings
 
@@ -61,12 +61,7 @@ def read(path: Path, *, project_id: str, now: datetime) -> Inventory:
         BadSettings: it cannot be read, holds an unknown key or a wrong value, names an endpoint or group that it does
             not describe, or says something twice; names the place.
     """
-    try:
-        written = msgspec.convert(tomllib.loads(path.read_text()), Written)
-    except OSError as error:
-        raise BadSettings(str(path), f"cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise BadSettings(str(path), str(error)) from error
+    written = read_toml(path, Written)
     groups = tuple(
         ServerGroup(group_id=group.id, project_id=project_id, name=group.name, created_at=now, updated_at=now)
         for group in written.groups

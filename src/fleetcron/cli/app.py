@@ -16,6 +16,11 @@ from fleetcron.cli.exits import Failure
 
 COMMANDS: Final = {
     "serve": "Run the service.",
+    "api": "Of many machines: answer people.",
+    "engine": "Of many machines: let fires become executions.",
+    "worker": "Of many machines: carry out operations on the servers of a site.",
+    "migrate": "Of many machines: bring the database's schema up to date.",
+    "import": "Of many machines: move in with what one machine has kept.",
     "secrets": "Keys that seal secrets; for while the service is stopped.",
     "task": "Scheduled tasks: what is done to which servers, and when.",
     "history": "Executions of a task, and their subtasks; follow a running one.",
@@ -27,6 +32,10 @@ COMMANDS: Final = {
     "audit": "What was changed and what was refused, by whom and from where.",
     "token": "Tokens, with which requests are authenticated for a while.",
 }
+
+
+# A module cannot have the name of a keyword.
+MODULES: Final = {"import": "transfer"}
 
 
 class Lazy(TyperGroup):
@@ -50,7 +59,7 @@ class Lazy(TyperGroup):
 
 def load(name: str) -> Any:  # noqa: ANN401  (as above)
     """The command of this name, one of COMMANDS."""
-    command = get_command(import_module(f"fleetcron.cli.{name}").app)
+    command = get_command(import_module(f"fleetcron.cli.{MODULES.get(name, name)}").app)
     command.help = command.help or COMMANDS[name]
     return command
 

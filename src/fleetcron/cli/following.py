@@ -50,6 +50,18 @@ def await_execution(client: Client, task_id: str, *, wait: bool, seconds: float)
     raise Failure(Exit.FAILED, f"no execution began within {seconds:g} s")
 
 
+def newest_under_way(client: Client, task_id: str) -> Seen:
+    """The newest execution that has not ended.
+
+    Raises:
+        Failure: there is none among the newest of the task; or as in ``Client.call``.
+    """
+    found = next((one for one in _seen(client, task_id, limit=PAGE_MAX) if not one.standing.is_final), None)
+    if found is None:
+        raise Failure(Exit.NOT_FOUND, f"task {task_id} has no execution under way")
+    return found
+
+
 def follow_to_end(client: Client, task_id: str, seen: Seen, *, console: Console, seconds: float) -> Seen:
     """Show how an execution goes on until it is final; returns it as it then is.
 

@@ -8,7 +8,13 @@ import typer
 
 from fleetcron.cli import display
 from fleetcron.cli.exits import Exit
-from fleetcron.cli.following import FOLLOW_SECONDS_DEFAULT, FOLLOW_SECONDS_MAX, await_execution, follow_to_end
+from fleetcron.cli.following import (
+    FOLLOW_SECONDS_DEFAULT,
+    FOLLOW_SECONDS_MAX,
+    await_execution,
+    follow_to_end,
+    newest_under_way,
+)
 from fleetcron.cli.options import Output, Place, Stretch, grouped
 from fleetcron.cli.sign_in import signed_in
 from fleetcron.domain.execution import Status
@@ -67,6 +73,23 @@ def follow(
 ) -> None:
     """Follow the newest execution of a task to its end; exit code 1 if it FAILED."""
     _follow(task_id, place, output, wait=wait, seconds=timeout)
+
+
+@app.command()
+@grouped
+def cancel(
+    task_id: TaskId,
+    execution_id: Annotated[str | None, typer.Argument(metavar="EXECUTION_ID", show_default=False)] = None,
+    *,
+    place: Place,
+    output: Output,
+) -> None:
+    """Let an execution begin nothing more; what has begun runs to its end. By default the newest one under way."""
+    with signed_in(place) as client:
+        if execution_id is None:
+            execution_id = newest_under_way(client, task_id).standing.id
+        client.call("CancelTaskExecution", task_id, execution_id)
+    display.show_done(f"Cancelled execution {execution_id}; what has begun runs to its end.", json=output.json)
 
 
 def _follow(task_id: str, place: Place, output: Output, *, wait: bool, seconds: int) -> None:

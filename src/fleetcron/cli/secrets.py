@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from fleetcron.assembly.databases import open_database
 from fleetcron.cli.exits import Exit, Failure
-from fleetcron.cli.options import DATA_DIR
-from fleetcron.errors import BadSettings
-from fleetcron.store.database import FILE_NAME, Database
+from fleetcron.cli.options import DATA_DIR, grouped
+from fleetcron.cli.processes import Record, run_to_the_end
+from fleetcron.store.database import Database
+from fleetcron.store.sqlite import FILE_NAME, SqliteDatabase
 from fleetcron.store.vault import new_key
 from fleetcron.store.vault import rotate as rotate_keys
 
@@ -25,6 +27,7 @@ def key() -> None:
 
 
 @app.command()
+@grouped
 def rotate(
     *,
     data_dir: Annotated[
@@ -43,14 +46,25 @@ def rotate(
         bool,
         typer.Option("--drop-old", help="Forget the old keys; then old copies of the database lose their secrets."),
     ] = False,
+    record: Record,
 ) -> None:
-    """Seal every secret with a new key. Stop the service before: it must not write meanwhile."""
-    folder = data_dir.expanduser().absolute()
+    """Seal every secret with a new key. Stop the service before: it must not write meanwhile.
+
+    Of many machines, stop the API on all of them, and give them the changed file before they start. Where a database is
+    named it is that one; else the one in the folder.
+    """
+
+    def run() -> None:
+        with closing(_opened(record.database, data_dir.expanduser().absolute())) as database:
+            count = rotate_keys(database, keys_file, drop_old=drop_old)
+        typer.echo(f"Sealed {count} secrets with a new key.")
+
+    run_to_the_end(run)
+
+
+def _opened(url: str | None, folder: Path) -> Database:
+    if url:
+        return open_database(url, connections_max=1)
     if not (folder / FILE_NAME).exists():
         raise Failure(Exit.USAGE, f"there is no database in {folder}")
-    try:
-        with closing(Database(folder)) as database:
-            count = rotate_keys(database, keys_file, drop_old=drop_old)
-    except (BadSettings, OSError) as error:
-        raise Failure(Exit.USAGE, str(error)) from error
-    typer.echo(f"Sealed {count} secrets with a new key.")
+    return SqliteDatabase(folder)

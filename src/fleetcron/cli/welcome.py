@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from fleetcron.assembly import Welcome
+from fleetcron.assembly.api import Welcome
 from fleetcron.errors import BadSettings
 
 SECRETS: Final = ("FLEETCRON_ADMIN_PASSWORD", "FLEETCRON_ACCESS_KEY", "FLEETCRON_SECRET_KEY")
@@ -31,7 +31,7 @@ def welcome_text(welcome: Welcome, sign_in_file: Path | None, *, program: str = 
     known = {heading: getattr(welcome, name) for name, heading in headings.items() if name in welcome.generated}
     lines = {
         "Address": welcome.url,
-        "Data": str(welcome.data_dir),
+        **({} if welcome.data_dir is None else {"Data": str(welcome.data_dir)}),
         "Region": welcome.region,
         "Project": welcome.project_id,
         "User": f"{welcome.user} (domain {welcome.domain})",
