@@ -1,4 +1,4 @@
-"""Run every measurement and write docs/benchmarks.md: ``python -m benchmarks``, or with names, only those."""
+"""Run every measurement and write docs/benchmarks.md: ``make bench``, or with names, only those."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import authentication, burst, history
+from benchmarks import authentication, burst, chaos, history
 
 REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
-MEASUREMENTS = {"history": history.measure, "authentication": authentication.measure, "burst": burst.measure}
+MEASUREMENTS = {
+    "history": history.measure,
+    "authentication": authentication.measure,
+    "burst": burst.measure,
+    "chaos": chaos.measure,
+}
 
 
 def main(names: list[str]) -> None:

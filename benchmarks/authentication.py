@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from benchmarks.history import PATH, fill
 from benchmarks.stage import ACCESS_KEY, SECRET_KEY, folder, founded, load, serving, spread, token
-from fleetcron.assembly.house import now
+from fleetcron.assembly.clock import now
 from fleetcron.control.access import Access
 from fleetcron.control.throttle import Keys, RequestRate, Requests
 from fleetcron.store.database import Database

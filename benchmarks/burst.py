@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from benchmarks.stage import PROJECT_ID, folder, founded, serving, spread
-from fleetcron.assembly.house import new_id, now
+from fleetcron.assembly.clock import new_id, now
 from fleetcron.domain.schedule import Cycle, Rule
 from fleetcron.domain.task import Draft, Target, TargetKind, TaskType, create
 from fleetcron.store import tasks
-from fleetcron.store.database import FILE_NAME, Database
+from fleetcron.store.database import Database
+from fleetcron.store.sqlite import FILE_NAME
 
 TASKS = 10_000
 LEAD_SECONDS = 12
@@ -34,6 +38,10 @@ count = {count}
 id = "s{{n}}"
 endpoint = "burst"
 """
+
+
+Ask = Callable[[str], list[Any]]
+"""Asks the database; the rows."""
 
 
 class Burst(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,15 +78,20 @@ def _once() -> Burst:
         fleet = data_dir / "fleet.toml"
         fleet.write_text(FLEET.format(count=TASKS))
         with founded(data_dir) as database:
-            fire_at = _due_together(database)
-        with serving(data_dir, fleet, pinned=False):
-            seen = _watch(data_dir / FILE_NAME, fire_at)
-            executions = _wait_for_the_end(data_dir / FILE_NAME)
-    assert executions == TASKS, f"{executions} executions of {TASKS} tasks"
-    return Burst(median=_reached(seen, 0.5), p99=_reached(seen, 0.99), last=_reached(seen, 1.0), executions=executions)
+            fire_at = due_together(database)
+        with serving(data_dir, fleet, pinned=False), reading(data_dir / FILE_NAME) as ask:
+            return watch(ask, fire_at)
 
 
-def _due_together(database: Database) -> datetime:
+@contextmanager
+def reading(path: Path) -> Iterator[Ask]:
+    """Ask the file of a service that runs."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as reader:
+        yield lambda sql: reader.execute(sql).fetchall()
+
+
+def due_together(database: Database) -> datetime:
+    """Make a task for each server, all due at the same moment; when."""
     fire_at = (now() + timedelta(seconds=LEAD_SECONDS)).replace(microsecond=0)
     rule = Rule(cycle=Cycle.ONCE, zone="UTC", on_date=fire_at.date(), at=fire_at.time())
     with database.transaction() as tx:
@@ -93,31 +106,37 @@ def _due_together(database: Database) -> datetime:
     return fire_at
 
 
-def _watch(path: Path, fire_at: datetime) -> list[tuple[float, int]]:
+def watch(ask: Ask, fire_at: datetime) -> Burst:
+    """See all of them begin, and end well."""
+    seen = _watch_begins(ask, fire_at)
+    executions = _wait_for_the_end(ask)
+    assert executions == TASKS, f"{executions} executions of {TASKS} tasks"
+    return Burst(median=_reached(seen, 0.5), p99=_reached(seen, 0.99), last=_reached(seen, 1.0), executions=executions)
+
+
+def _watch_begins(ask: Ask, fire_at: datetime) -> list[tuple[float, int]]:
     """(seconds after the fire time, begins committed) until all are."""
     seen: list[tuple[float, int]] = []
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as reader:
-        while not seen or seen[-1][1] < TASKS:
-            after = (datetime.now(UTC) - fire_at).total_seconds()
-            (begun,) = reader.execute("SELECT count(*) FROM executions WHERE began_at IS NOT NULL").fetchone()
-            seen.append((after, begun))
-            assert after < SETTLE_SECONDS_MAX, f"only {begun} begun"
-            time.sleep(max(LOOK_SECONDS, -after - 0.5))
+    while not seen or seen[-1][1] < TASKS:
+        after = (datetime.now(UTC) - fire_at).total_seconds()
+        ((begun,),) = ask("SELECT count(*) FROM executions WHERE began_at IS NOT NULL")
+        seen.append((after, begun))
+        assert after < SETTLE_SECONDS_MAX, f"only {begun} begun"
+        time.sleep(max(LOOK_SECONDS, -after - 0.5))
     return seen
 
 
-def _wait_for_the_end(path: Path) -> int:
+def _wait_for_the_end(ask: Ask) -> int:
     """How many executions there are when all have ended."""
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as reader:
-        while time.monotonic() < deadline:
-            count, ended, succeeded = reader.execute(
-                "SELECT count(*), count(ended_at), sum(status = 'SUCCESS') FROM executions"
-            ).fetchone()
-            if count == ended:
-                assert succeeded == count, f"{count - succeeded} failed"
-                return int(count)
-            time.sleep(0.2)
+    while time.monotonic() < deadline:
+        ((count, ended, succeeded),) = ask(
+            "SELECT count(*), count(ended_at), count(*) FILTER (WHERE status = 'SUCCESS') FROM executions"
+        )
+        if count == ended:
+            assert succeeded == count, f"{count - succeeded} failed"
+            return int(count)
+        time.sleep(0.2)
     raise AssertionError("not all executions ended")
 
 

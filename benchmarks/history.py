@@ -16,12 +16,13 @@ from urllib.parse import urlsplit
 import httpx
 
 from benchmarks.stage import PROJECT_ID, answering, folder, founded, load, process, serving, spread, token
-from fleetcron.assembly.house import new_id, now
+from fleetcron.assembly.clock import new_id, now
 from fleetcron.domain.execution import Execution, Status
 from fleetcron.domain.schedule import Cycle, Rule
 from fleetcron.domain.task import Task, TaskType
 from fleetcron.store import executions, tasks
-from fleetcron.store.database import FILE_NAME, Database
+from fleetcron.store.database import Database
+from fleetcron.store.sqlite import FILE_NAME
 from fleetcron.wire.executions import record_of
 
 EXECUTIONS = 1_000_000

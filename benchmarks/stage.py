@@ -15,7 +15,8 @@ from pathlib import Path
 
 import httpx
 
-from fleetcron.assembly.house import House, now
+from fleetcron.assembly.clock import now
+from fleetcron.assembly.house import House
 from fleetcron.assembly.settings import Settings
 from fleetcron.store.database import Database
 
@@ -65,10 +66,12 @@ def serving(data_dir: Path, fleet: Path | None = None, *, pinned: bool = True) -
 
 
 @contextmanager
-def process(command: Sequence[str], *, pinned: bool) -> Iterator[subprocess.Popen[bytes]]:
-    """A process for as long as the block lasts."""
+def process(
+    command: Sequence[str], *, pinned: bool, own: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for as long as the block lasts; ``own`` are variables of its environment."""
     prefix = ["taskset", "-c", str(SERVER_CORE)] if pinned and len(CORES) > 1 else []
-    running = subprocess.Popen([*prefix, *command], stdout=subprocess.DEVNULL)
+    running = subprocess.Popen([*prefix, *command], stdout=subprocess.DEVNULL, env=os.environ | dict(own or {}))
     try:
         yield running
     finally:
