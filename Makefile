@@ -1,9 +1,14 @@
-# What can be done in a checkout. Beforehand it needs make and a python3 of 3.11 or newer, nothing else.
+# What can be done in a checkout. Beforehand it needs make and a python3 of 3.11 or newer, nothing else; on what is not
+# Debian the tests need a PostgreSQL, too (scripts/peers.py).
 
 # The python that runs the bootstrap. The environment is made from a python of this machine too; none is downloaded.
 PYTHON ?= python3
 # More arguments for pytest: make test ARGS="-k history -x"
 ARGS ?=
+# Which worlds make simulate runs: the first so many, or from..to.
+SEEDS ?= 1000
+# How long to break things, and in which order: make chaos MINUTES=2 SEED=7
+MINUTES ?= 10
 
 FLEETCRON_DATA_DIR ?= .fleetcron
 export FLEETCRON_DATA_DIR
@@ -22,7 +27,7 @@ SYNC_RUN = @$(UV) sync --quiet --frozen --no-default-groups --inexact
 SYNC_ALL = @$(UV) sync --quiet --frozen --no-default-groups --group dev --group docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs clean
+.PHONY: help run test check simulate bench chaos docs clean
 
 help: ## Say what can be made.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +38,7 @@ run: ## Start the service with the demo fleet; Ctrl-C ends it.
 
 test: ## Run every test.
 	$(SYNC_ALL)
+	@$(RUN)python scripts/peers.py
 	$(RUN)pytest $(ARGS)
 
 check: ## Lint, types, the import contract, the house rules, the documents.
@@ -44,9 +50,22 @@ check: ## Lint, types, the import contract, the house rules, the documents.
 	$(RUN)pytest --quiet tests/test_house.py
 	$(RUN)mkdocs build --strict --quiet
 
+# Both start the peers of the tests.
+BENCH = PYTHONPATH=tests $(RUN)python -m
+
+simulate: ## Run many simulated worlds on every core: SEEDS=10000, or SEEDS=123..123 to see one again.
+	$(SYNC_ALL)
+	PYTHONPATH=tests $(RUN)python -m simulation.seeds $(SEEDS)
+
 bench: ## Run the benchmarks and write docs/benchmarks.md.
 	$(SYNC_ALL)
-	$(RUN)python -m benchmarks $(ARGS)
+	@$(RUN)python scripts/peers.py
+	$(BENCH) benchmarks $(ARGS)
+
+chaos: ## Break many machines again and again for MINUTES, and check that nothing was lost or done twice.
+	$(SYNC_ALL)
+	@$(RUN)python scripts/peers.py
+	$(BENCH) benchmarks.chaos $(MINUTES) $(SEED)
 
 docs: ## Show the documents on http://127.0.0.1:8000 while they are written.
 	$(SYNC_ALL)

@@ -6,9 +6,10 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from fleetcron.domain.access import AccessKey, Account, Attachment, Group, Policy, Project, Token, User
 from fleetcron.domain.audit import AuditRecord
 from fleetcron.domain.execution import Execution, ResultCode, Subtask
-from fleetcron.domain.fleet import Server, ServerGroup
+from fleetcron.domain.fleet import Reach, Server, ServerGroup
 from fleetcron.domain.task import Task
 from fleetcron.store.database import Database
 from fleetcron.store.rows import Rows
@@ -78,12 +79,13 @@ NOUNS = [
     (AuditRecord, "audit"),
     (Server, "servers"),
     (ServerGroup, "server_groups"),
+    (Reach, "endpoints"),
     (Task, "tasks"),
     (Execution, "executions"),
     (Subtask, "subtasks"),
 ]
 
-WRITTEN = ("src", "tests", "docs", "scripts", "benchmarks", "examples", ".ci")
+WRITTEN = ("src", "tests", "docs", "deploy", "scripts", "benchmarks", "examples", ".ci")
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".sql", ".yml", ".yaml", ".html", ".css", ".js", ".sh", ".json", ".txt", ""}
 # Put together here, so that this file does not break its own rule.
 MACHINE_PATH = re.compile(r"(?<![\w.:~])/(?:" + "work|root|home|tmp|Users" + r")/[\w.]")
@@ -195,11 +197,11 @@ def test_the_tests_mirror_the_package() -> None:
 
 
 @pytest.mark.parametrize(("noun", "table"), NOUNS, ids=[table for _, table in NOUNS])
-def test_a_row_has_the_names_of_its_noun(noun: type[msgspec.Struct], table: str, tmp_path: Path) -> None:
-    database = Database(tmp_path)
-    with database.snapshot() as tx:
-        columns = {row[1] for row in tx.execute(f"PRAGMA table_info({table})")}
-    database.close()
+def test_a_row_has_the_names_of_its_noun(noun: type[msgspec.Struct], table: str, either_database: Database) -> None:
+    named = "SELECT column_name FROM information_schema.columns WHERE table_name = ?"
+    with either_database.snapshot() as tx:
+        found = tx.execute(named if either_database.partitioned else "SELECT name FROM pragma_table_info(?)", (table,))
+        columns = {name for (name,) in found}
     sealed = {"record"} if table == "executions" else set()
     assert set(Rows(noun, table).names) == columns - sealed
 
@@ -234,4 +236,10 @@ def test_the_lock_knows_every_dependency() -> None:
     groups = project["dependency-groups"]
     asked = [*project["project"]["dependencies"], *chain(*extras.values()), *chain(*groups.values())]
     locked = [*ours["metadata"]["requires-dist"], *chain(*ours["metadata"]["requires-dev"].values())]
-    assert sorted(asked) == sorted(entry["name"] + entry.get("specifier", "") for entry in locked)
+    assert sorted(asked) == sorted(_as_asked(entry) for entry in locked)
+
+
+def _as_asked(entry: Mapping[str, Any]) -> str:
+    """A dependency in the lock as pyproject.toml writes it."""
+    extras = f"[{','.join(entry['extras'])}]" if "extras" in entry else ""
+    return f"{entry['name']}{extras}{entry.get('specifier', '')}"

@@ -173,3 +173,7 @@ def test_a_message_is_cut_to_what_the_wire_can_carry(message: str) -> None:
     else:
         assert cut.endswith("…")
         assert message.startswith(cut[:-1])
+
+
+def test_a_message_that_cannot_be_written_as_utf8_is_made_so_that_it_can() -> None:
+    assert short("no such file: \udcff") == "no such file: ?"
