@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import authentication, burst, chaos, history
+from benchmarks import authentication, burst, chaos, cluster, history
 
 REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 MEASUREMENTS = {
     "history": history.measure,
     "authentication": authentication.measure,
     "burst": burst.measure,
+    "cluster": cluster.measure,
     "chaos": chaos.measure,
 }
 
@@ -37,7 +38,7 @@ def main(names: list[str]) -> None:
 
 
 def _head() -> str:
-    parts = [f"{name} {version(name)}" for name in ("uvicorn", "starlette", "msgspec", "uvloop")]
+    parts = [f"{name} {version(name)}" for name in ("uvicorn", "starlette", "msgspec", "uvloop", "psycopg", "nats-py")]
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     machine = f"{len(os.sched_getaffinity(0))} cores, {memory_gib:.0f} GiB, {platform.system()} {platform.release()}"
     return f"""# Benchmarks

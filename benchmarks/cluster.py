@@ -15,12 +15,12 @@ import psycopg
 from benchmarks import burst, rival
 from benchmarks.stage import PASSWORD, PROJECT_ID, START_SECONDS_MAX, folder, founded, process, serving, spread
 from fleetcron.assembly.clock import new_id, now
-from fleetcron.cli.migrate import bring_up_to_date
 from fleetcron.domain.schedule import Cycle, Rule
 from fleetcron.domain.task import Draft, Target, TargetKind, TaskType, create
 from fleetcron.store import tasks
 from fleetcron.store.database import Database
-from fleetcron.store.postgresql import PostgresqlDatabase
+from fleetcron.store.partitions import make_ahead
+from fleetcron.store.postgresql import PostgresqlDatabase, migrate
 from fleetcron.store.sqlite import FILE_NAME
 from fleetcron.store.vault import new_key
 from peers.nats import Nats, nats_peer
@@ -196,7 +196,9 @@ def _cluster(peers: Peers, *, boot_seconds: int) -> Iterator[str]:
         fleet.write_text(FLEET.format(count=SERVERS, boot=boot_seconds))
         keys.touch(mode=0o600)
         keys.write_text(new_key())
-        bring_up_to_date(url)
+        migrate(url)
+        with closing(PostgresqlDatabase(url)) as database:
+            make_ahead(database, now())
         own = {
             "FLEETCRON_DATABASE": url,
             "FLEETCRON_NATS": peers.nats.url,

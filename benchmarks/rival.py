@@ -21,20 +21,26 @@ LOCK: Final = Path(__file__).parent.parent / "tests" / "peers" / "procrastinate.
 CONCURRENCY: Final = 100
 SECONDS_MAX: Final = 600
 LOOK_SECONDS: Final = 0.1
+# Its own command would log two lines a job; so it does nothing but the work.
 APP: Final = """
-import os, sys
+import os
 import procrastinate
 
-app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=os.environ["RIVAL_DATABASE"]))
+to = {"conninfo": os.environ["RIVAL_DATABASE"]}
+app = procrastinate.App(connector=procrastinate.PsycopgConnector(**to))
 
-@app.task(name="nothing", pass_context=False)
+@app.task(name="nothing")
 async def nothing(number):
     pass
 
-if __name__ == "__main__":
-    with app.replace_connector(procrastinate.SyncPsycopgConnector(conninfo=os.environ["RIVAL_DATABASE"])) as own:
-        with own.open():
-            own.configure_task("nothing").batch_defer(*({"number": number} for number in range(int(sys.argv[1]))))
+def main(verb, number):
+    if verb == "work":
+        return app.run_worker(concurrency=number)
+    with app.replace_connector(procrastinate.SyncPsycopgConnector(**to)) as own, own.open():
+        if verb == "found":
+            own.schema_manager.apply_schema()
+        else:
+            own.configure_task("nothing").batch_defer(*({"number": one} for one in range(number)))
 """
 
 
@@ -49,10 +55,10 @@ def jobs_per_second(postgresql: Postgresql, jobs: int, workers: int) -> float:
     url = postgresql.create_database()
     with folder() as home:
         (home / "app.py").write_text(APP)
-        _run(home, url, "-m", "procrastinate", "--app=app.app", "schema", "--apply")
+        _run(home, url, "found", 0)
         with _working(home, url, workers), psycopg.connect(url, autocommit=True) as looking:
             started = time.monotonic()
-            _run(home, url, str(home / "app.py"), str(jobs))
+            _run(home, url, "defer", jobs)
             while _done(looking) < jobs:
                 assert time.monotonic() - started < SECONDS_MAX, "it takes too long"
                 time.sleep(LOOK_SECONDS)
@@ -63,7 +69,7 @@ def jobs_per_second(postgresql: Postgresql, jobs: int, workers: int) -> float:
 
 @contextmanager
 def _working(home: Path, url: str, workers: int) -> Iterator[None]:
-    command = [str(_python()), "-m", "procrastinate", "--app=app.app", "worker", f"--concurrency={CONCURRENCY}"]
+    command = _command("work", CONCURRENCY)
     with ExitStack() as stack:
         for _ in range(workers):
             stack.enter_context(process(command, pinned=False, own=_variables(home, url)))
@@ -75,14 +81,12 @@ def _done(looking: psycopg.Connection[tuple[int]]) -> int:
     return 0 if row is None else row[0]
 
 
-def _run(home: Path, url: str, *words: str) -> None:
-    subprocess.run(
-        [str(_python()), *words], check=True, env=os.environ | _variables(home, url), stdout=subprocess.DEVNULL
-    )
+def _run(home: Path, url: str, verb: str, number: int) -> None:
+    subprocess.run(_command(verb, number), check=True, env=os.environ | _variables(home, url))
 
 
-def _python() -> Path:
-    return environment_of(LOCK) / "bin" / "python"
+def _command(verb: str, number: int) -> list[str]:
+    return [str(environment_of(LOCK) / "bin" / "python"), "-c", f"import app; app.main({verb!r}, {number})"]
 
 
 def _variables(home: Path, url: str) -> dict[str, str]:

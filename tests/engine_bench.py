@@ -178,7 +178,7 @@ class Engine:
     def tell(self, *events: Event) -> list[str | None]:
         """Report, record, and say what was answered."""
         self.report(*events)
-        self.recorder.tick()
+        self.recorder.tick(self.clock())
         return self.answers()
 
     def commands(self, task_id: str = "t1") -> list[Command]:
@@ -198,7 +198,7 @@ class Engine:
         command = msgspec.structs.replace(_ANY, execution_id=event.execution_id, ordinal=event.ordinal)
         asked = self._loop.create_task(self.line.take_up(command, event.attempt))
         self._spin()
-        self.recorder.tick()
+        self.recorder.tick(self.clock())
         self._spin()
         return asked.result()
 

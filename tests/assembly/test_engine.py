@@ -47,6 +47,17 @@ def test_a_route_is_what_the_table_says_and_is_asked_anew_after_a_while(database
     assert routes("lab") == ("north", "simulated")
 
 
+def test_an_endpoint_that_is_gone_is_known_to_have_been_where_it_was(database: Database) -> None:
+    seconds = Seconds()
+    routes = Routes(database, clock=seconds)
+    for reaches in ([Reach(name="lab", driver="simulated", site="north", concurrency_max=5)], []):
+        with database.transaction() as tx:
+            fleet.replace_endpoints(tx, reaches)
+        assert routes("lab") == ("north", "simulated")
+        seconds.now += 3
+    assert routes("lab") == ("north", "simulated")
+
+
 def test_an_engine_that_is_not_told_of_a_line_does_not_start() -> None:
     settings = EngineSettings(database="postgresql://user:hush@host/db")
     with pytest.raises(BadSettings, match="FLEETCRON_NATS"):

@@ -45,5 +45,12 @@ def test_a_settings_file_that_cannot_be_meant_stops_the_start(tmp_path: Path, te
         serve_worker(settings(tmp_path, config=config), lambda _: None)
 
 
+def test_who_is_in_doubt_watches_for_as_long_as_the_one_before_may_act(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[attempts]\ndoubt = 5\n[nats]\nack_wait_seconds = 5.5\n")
+    with pytest.raises(BadSettings, match=r"attempts\.doubt: must be at least nats\.ack_wait_seconds, 5\.5"):
+        serve_worker(settings(tmp_path, config=config), lambda _: None)
+
+
 def test_no_password_shows_in_a_repr(tmp_path: Path) -> None:
     assert "hush" not in repr(settings(tmp_path))

@@ -117,7 +117,7 @@ start = {pace.settle}
 stop = {pace.settle}
 restart = {pace.settle}
 reinstall = {pace.settle}
-doubt = 2
+doubt = 6
 notice = 0
 [nats]
 replicas = 3

@@ -626,6 +626,22 @@ def test_two_sites_do_not_see_each_others_commands(shared: Open) -> None:
     assert [command.ordinal for command in there] == [2, 4]
 
 
+def test_a_worker_speaks_for_the_endpoints_of_its_site_only(shared: Open) -> None:
+    async def story(line: SharedLine) -> list[tuple[bool, bool]]:
+        said = []
+        for ordinal, (site, endpoint) in enumerate((("default", "lab"), ("north", "attic")), start=1):
+            worker = await line.worker(site)
+            await met(line.engine, worker, [a_command(ordinal, endpoint=endpoint)])
+            reporting = asyncio.create_task(answer_of(worker.report(began(ordinal))))
+            (event,) = await events_of(line.engine, 1)
+            said.append((line.engine.speaks_for(event, "lab"), line.engine.speaks_for(event, "attic")))
+            line.engine.answer([(event, ACCEPTED)])
+            await reporting
+        return said
+
+    assert among(shared, story) == [(True, False), (False, True)]
+
+
 def test_each_worker_gets_the_answers_to_its_own_reports(shared: Open) -> None:
     async def story(line: SharedLine) -> list[str | None]:
         workers = [await line.worker(), await line.worker(), await line.worker("north")]

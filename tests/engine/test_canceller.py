@@ -79,7 +79,7 @@ def test_what_begins_while_its_execution_is_being_cancelled_is_refused(postgresq
         with engine.database.transaction() as tx:
             executions.cancel(tx, "p1", "e000001", after(2))
             engine.report(began(ordinal=1), began(ordinal=3))
-            recording = thread.submit(engine.recorder.tick)
+            recording = thread.submit(engine.recorder.tick, after(2))
             eventually(lambda: somebody_waits(engine.database))
         recording.result()
     assert engine.answers() == ["the execution is cancelled"] * 2

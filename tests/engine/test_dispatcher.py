@@ -270,12 +270,12 @@ def test_many_dispatchers_take_no_server_twice_and_keep_the_limits(database: Dat
         def record() -> None:
             recorder = Recorder(engine.database, Ends(engine), say=say)
             for _ in range(60):
-                recorder.tick()
+                recorder.tick(NOW)
 
         in_threads(dispatch, dispatch, record)
         assert overfull == []
         for _ in range(200):
-            Recorder(engine.database, Ends(engine), say=say).tick()
+            Recorder(engine.database, Ends(engine), say=say).tick(NOW)
             engine.dispatcher.tick(NOW)
         assert [engine.execution(f"t{number}").ended_at is not None for number in range(3)] == [True] * 3
         assert live_now(engine) == []

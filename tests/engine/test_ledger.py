@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
 
 from builders import NOW, a_subtask, after, an_execution
 from engine_bench import began, say, settled, taken_up
-from fleetcron.dispatch.contract import Verdict
+from fleetcron.dispatch.contract import ACCEPTED, Event, Verdict
 from fleetcron.domain.execution import Execution, ResultCode, Status
 from fleetcron.engine import ledger
+from fleetcron.engine.steps import FOREIGN, OVER, TOO_LATE
 from fleetcron.store import executions, subtasks
 from fleetcron.store.database import Database, Transaction
 
@@ -71,6 +73,31 @@ def test_events_of_many_executions_move_each_its_own_counters(tx: Transaction) -
     entry = ledger.enter(tx, [began("e2", 1), settled("e1", 2), settled("e2", 1)], say)
     assert [execution.execution_id for execution in entry.sealed] == ["e2"]
     assert (only(tx).succeeded, only(tx).running) == (1, 1)
+
+
+def test_by_the_engines_clock_nothing_begins_too_late_and_what_has_begun_goes_on(tx: Transaction) -> None:
+    late = only(tx).start_until + timedelta(seconds=1)
+    events: list[Event] = [began("e1", 3), began("e1", 1), began("e1", 2, sends=2)]
+    assert ledger.enter(tx, events, say, now=late).verdicts == [TOO_LATE, ACCEPTED, ACCEPTED]
+    assert only(tx).running == 2
+    assert ledger.enter(tx, [began("e1", 3)], say, now=only(tx).start_until).verdicts == [ACCEPTED]
+
+
+def test_another_sites_word_moves_nothing_and_what_is_over_is_over_for_all(tx: Transaction) -> None:
+    def nobody(event: Event, endpoint: str) -> bool:
+        assert (event.execution_id, endpoint) == ("e1", "lab")
+        return False
+
+    events: list[Event] = [
+        taken_up("e1", 3),
+        began("e1", 3),
+        settled("e1", 1),
+        settled("e1", 2, code=ResultCode.FAILED),
+    ]
+    assert ledger.enter(tx, events, say, speaks_for=nobody).verdicts == [FOREIGN] * 4
+    assert (only(tx).succeeded, only(tx).failed, only(tx).running) == (0, 0, 2)
+    ledger.enter(tx, [settled("e1", 1)], say)
+    assert ledger.enter(tx, [taken_up("e1", 1, attempt="a2")], say, speaks_for=nobody).verdicts == [OVER]
 
 
 @pytest.mark.parametrize("order", list(permutations((1, 2, 3))))

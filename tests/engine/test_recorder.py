@@ -189,14 +189,14 @@ def test_a_full_disk_keeps_the_events_and_answers_nobody(sqlite_engine: Engine) 
     engine.report(began(ordinal=1), settled(ordinal=2, code=ResultCode.FAILED, message="x" * 200_000))
     for _ in range(3):
         with pytest.raises(Unavailable):
-            engine.recorder.tick()
+            engine.recorder.tick(engine.clock())
     engine.report(began(ordinal=3))
     assert counters(engine) == (Status.WAITING, 0, 0, 0)
     assert engine.is_held(("e000001", 2))
     with engine.database.transaction() as tx:
         tx.execute("PRAGMA max_page_count = 1000000")
-    assert engine.recorder.tick() == 2
-    assert engine.recorder.tick() == 1
+    assert engine.recorder.tick(engine.clock()) == 2
+    assert engine.recorder.tick(engine.clock()) == 1
     assert engine.answers() == [None, None, None]
     assert counters(engine) == (Status.RUNNING, 0, 1, 2)
 
@@ -225,9 +225,9 @@ def test_what_was_committed_although_the_answer_was_lost_is_accepted_when_it_is_
     engine.recorder = module.Recorder(cast("Database", AnswerLost(engine.database)), engine.line, say=say)
     engine.report(began(ordinal=1), settled(ordinal=2, code=ResultCode.USERS), settled(ordinal=3), submitted())
     with pytest.raises(Unavailable):
-        engine.recorder.tick()
+        engine.recorder.tick(engine.clock())
     assert counters(engine) == (Status.RUNNING, 1, 1, 1)
-    assert engine.recorder.tick() == 4
+    assert engine.recorder.tick(engine.clock()) == 4
     assert engine.answers() == [None] * 4
     assert counters(engine) == (Status.RUNNING, 1, 1, 1)
 
@@ -244,14 +244,47 @@ def test_an_event_that_cannot_be_written_fails_alone(engine: Engine) -> None:
     engine.report(settled(ordinal=1, code=ResultCode.FAILED, message="broken \udce9 text"), began(ordinal=2))
     for _ in range(2):
         with suppress(Exception):  # what matters is that it does not stay so
-            engine.recorder.tick()
+            engine.recorder.tick(engine.clock())
     assert engine.subtasks()[1].status is Status.RUNNING
+
+
+def test_a_worker_whose_clock_is_slow_begins_nothing_too_late_and_its_subtask_ends_as_missed(engine: Engine) -> None:
+    engine.tell(began(ordinal=1))
+    engine.clock.advance(301)
+    assert engine.tell(began(ordinal=2), began(ordinal=1)) == ["it is too late to begin", None]
+    assert not engine.is_held(("e000001", 2))
+    engine.clock.advance(40)
+    engine.sweeper.tick(engine.clock())
+    engine.clock.advance(41)
+    engine.sweeper.tick(engine.clock())
+    assert engine.subtasks()[1].result_code is ResultCode.MISSED
+    assert engine.subtasks()[0].status is Status.RUNNING
+
+
+class Elsewhere(LocalLine):
+    """A line whose worker is at another site."""
+
+    def speaks_for(self, event: Event, endpoint: str) -> bool:
+        return (event.execution_id, endpoint) != ("e000001", "lab")
+
+
+def test_a_worker_of_another_site_cannot_speak_of_a_subtask(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    engine.tell(began())
+    before = engine.subtasks()
+    engine.line = Elsewhere()
+    engine.recorder = module.Recorder(engine.database, engine.line, say=say)
+    events: list[Event] = [taken_up(attempt="a2"), settled(), began(ordinal=2)]
+    assert engine.tell(*events) == ["the subtask is another site's"] * 3
+    assert engine.subtasks() == before
+    assert caplog.messages[0] == (
+        "execution e000001 subtask 1: TakenUp from another site than its endpoint's was refused"
+    )
 
 
 def test_a_batch_has_a_limit_and_the_rest_comes_next(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EVENTS_PER_TRANSACTION_MAX", 2)
     engine.report(*(began(ordinal=ordinal) for ordinal in (1, 2, 3)))
-    assert [engine.recorder.tick() for _ in range(3)] == [2, 1, 0]
+    assert [engine.recorder.tick(engine.clock()) for _ in range(3)] == [2, 1, 0]
     assert engine.answers() == [None, None, None]
 
 
@@ -314,7 +347,7 @@ class Script(LocalLine):
 
 def record_all(engine: Engine, line: Script) -> None:
     recorder = module.Recorder(engine.database, line, say=say)
-    while recorder.tick():
+    while recorder.tick(engine.clock()):
         pass
 
 

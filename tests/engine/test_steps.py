@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -72,6 +74,14 @@ def test_a_worker_whose_clock_is_slow_has_its_time_nevertheless() -> None:
     assert through(slow).settle_until == after(900)
     ahead = msgspec.structs.replace(began(), began_at=after(7200), settle_until=after(7200 + 900))
     assert through(ahead).settle_until == after(7200 + 900)
+
+
+def test_no_worker_keeps_a_server_for_ever() -> None:
+    for event in (
+        msgspec.structs.replace(began(), settle_until=datetime.max.replace(tzinfo=UTC)),
+        msgspec.structs.replace(began(), began_at=after(1e9), settle_until=after(1e9 + 900)),
+    ):
+        assert through(event).settle_until == NOW + timedelta(days=7)
 
 
 def test_an_end_before_the_beginning_leaves_the_beginning_open() -> None:

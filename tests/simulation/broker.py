@@ -245,6 +245,10 @@ class EngineLine:
         self._given.update((id(event), (event, one)) for event, one in fresh)
         return [event for event, _ in fresh]
 
+    def speaks_for(self, event: Event, endpoint: str) -> bool:
+        """Always: there is one site."""
+        return True
+
     def answer(self, verdicts: Sequence[tuple[Event, Verdict]]) -> None:
         """Say what became of events."""
         for event, verdict in verdicts:

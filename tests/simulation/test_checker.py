@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -50,8 +51,8 @@ def test_a_worker_that_does_not_wait_for_its_began_is_found(monkeypatch: pytest.
 def test_a_recorder_in_which_the_loser_moves_the_counters_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     enter = ledger.enter
 
-    def generous(tx: Transaction, events: list[Event], say: Say) -> Entry:
-        entry = enter(tx, events, say)
+    def generous(tx: Transaction, events: list[Event], say: Say, **law: Any) -> Entry:  # noqa: ANN401  (of every kind)
+        entry = enter(tx, events, say, **law)
         for event, verdict in zip(events, entry.verdicts, strict=True):
             if isinstance(event, Settled) and verdict.over:
                 tx.execute(
@@ -166,7 +167,9 @@ SLOW = Mood(
 )
 
 
-def test_a_worker_that_does_not_mind_the_time_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _timeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers not mind the time."""
     first_look = Attempt._first_look
 
     async def timeless(self: Attempt) -> Observation:
@@ -175,4 +178,14 @@ def test_a_worker_that_does_not_mind_the_time_is_found(monkeypatch: pytest.Monke
         return await first_look(self)
 
     monkeypatch.setattr(Attempt, "_first_look", timeless)
+
+
+@pytest.mark.usefixtures("_timeless")
+def test_a_worker_and_an_engine_that_do_not_mind_the_time_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_closed", lambda *_: None)
     assert cries("no start after its limit", Plant(mood=SLOW))
+
+
+@pytest.mark.usefixtures("_timeless")
+def test_a_worker_that_does_not_mind_the_time_is_stopped_by_the_engine() -> None:
+    assert not cries("no start after its limit", Plant(mood=SLOW), seeds=20)

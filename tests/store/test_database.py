@@ -152,3 +152,11 @@ def test_a_row_that_somebody_locked_is_passed_over_or_waited_for(database: Datab
         tx.execute("UPDATE tasks SET name = 'new' WHERE task_id = 't1'")
     waiting.join()
     assert seen == [("new",)]
+
+
+def test_what_is_written_of_many_rows_is_refused_as_a_whole(database: Database) -> None:
+    twice = [tasks.ROWS.values(a_task()), tasks.ROWS.values(a_task(name="another"))]
+    with pytest.raises(Constrained), database.transaction() as tx:
+        tx.write(tasks.ROWS.insert_many, twice)
+    with database.snapshot() as tx:
+        assert count_tasks(tx) == 0

@@ -233,3 +233,23 @@ def test_a_url_that_cannot_be_meant_is_refused_without_showing_it(url: str) -> N
 def test_what_the_url_says_wins(migrated_url: str) -> None:
     assert "connect_timeout=3" in conninfo(f"{migrated_url}?connect_timeout=3")
     assert "connect_timeout=5" in conninfo(migrated_url)
+    assert "target_session_attrs=any" in conninfo(f"{migrated_url}?target_session_attrs=any")
+
+
+def test_of_several_hosts_the_one_that_takes_changes_is_meant(migrated_url: str) -> None:
+    assert "target_session_attrs=read-write" in conninfo(migrated_url)
+
+
+def test_what_a_list_names_is_looked_up_one_by_one_however_empty_the_table_was(database: PostgresqlDatabase) -> None:
+    with database.transaction() as tx:
+        rows = tx.execute(
+            """
+            EXPLAIN UPDATE subtasks SET ticket = r.value ->> 2 FROM json_each(?) r
+            WHERE subtasks.execution_id = (r.value ->> 0) AND subtasks.ordinal = CAST(r.value ->> 1 AS BIGINT)
+            """,
+            ("[]",),
+        ).fetchall()
+    plan = "\n".join(line for (line,) in rows)
+    assert plan.index("Function Scan on rows_of") < plan.index("Index Scan")
+    assert "Index Cond: ((execution_id = " in plan
+    assert "Join Filter" not in plan

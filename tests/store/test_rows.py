@@ -122,3 +122,34 @@ def test_many_rows_are_read_out_of_one_parameter(database: Database) -> None:
             "SELECT value ->> 0, CAST(value ->> 1 AS BIGINT) FROM json_each(?)", (json_of(rows),)
         ).fetchall()
     assert [list(row) for row in read] == rows
+
+
+def test_many_nouns_are_written_at_once_and_changed_at_once(database: Database) -> None:
+    rows = Rows(Execution, "executions")
+    at = datetime(2026, 3, 1, 12, 0, 0, 7000, UTC)
+    first = an_execution("e1", ordinal=1, total=2, enforcement=True)
+    second = an_execution("e2", ordinal=2, fire_at=at, total=3, zone="a 'b' \"c\" \\ ☃ %s")
+    change = rows.update_many(("record", "running", "began_at"), ("task_id", "ordinal", "fire_at"), record=bytes)
+    values = rows.some("running", "began_at", "task_id", "ordinal", "fire_at")
+    began = [msgspec.structs.replace(one, running=one.total, began_at=at) for one in (first, second)]
+    with database.transaction() as tx:
+        tx.write(rows.insert_many, [rows.values(first), rows.values(second)])
+        read = [rows.read(row) for row in tx.execute(f"SELECT {rows.columns} FROM executions ORDER BY ordinal")]  # noqa: S608
+        assert read == [first, second]
+        tx.write(change, [(b'"\\u0000 \xe2\x98\x83"', *values(one)) for one in began])
+        read = [rows.read(row) for row in tx.execute(f"SELECT {rows.columns} FROM executions ORDER BY ordinal")]  # noqa: S608
+        records = tx.execute("SELECT record FROM executions").fetchall()
+    assert read == began
+    assert records == [(b'"\\u0000 \xe2\x98\x83"',)] * 2
+
+
+def test_a_change_of_many_leaves_others_as_they_are(database: Database) -> None:
+    rows = Rows(Subtask, "subtasks")
+    shares = [a_subtask(ordinal) for ordinal in (1, 2, 3)]
+    change = rows.update_many(("ticket", "sends"), ("execution_id", "ordinal"))
+    with database.transaction() as tx:
+        tx.write(rows.insert_many, [rows.values(share) for share in shares])
+        tx.write(change, [("t2", 5, "e1", 2), (None, 7, "e1", 9)])
+        tx.write(change, [])
+        read = [rows.read(row) for row in tx.execute(f"SELECT {rows.columns} FROM subtasks ORDER BY ordinal")]  # noqa: S608
+    assert read == [shares[0], msgspec.structs.replace(shares[1], ticket="t2", sends=5), shares[2]]

@@ -122,9 +122,13 @@ def test_a_token_for_the_account_is_good_in_every_project(
         assert stranger.get(f"{address}/v1/{project['id']}{TASKS}", headers=headers).status_code == 200
 
 
-@pytest.mark.parametrize("project", ["no-such-project", "%00", "%25", "x" * 200])
+@pytest.mark.parametrize("project", ["no-such-project", "%25", "x" * 200])
 def test_an_unknown_project_is_forbidden(root: httpx.Client, project: str) -> None:
     assert refused(root.get(f"/v1/{project}{TASKS}"), 403) == "WKS.00081102"
+
+
+def test_a_project_with_the_character_that_no_id_has_is_refused(root: httpx.Client) -> None:
+    assert refused(root.get(f"/v1/%00{TASKS}"), 400, "NUL")
 
 
 def test_a_foreign_project_is_forbidden_like_an_unknown_one(root: httpx.Client, foreigner: dict[str, str]) -> None:

@@ -474,6 +474,26 @@ def test_a_worker_that_drains_before_it_runs_takes_nothing() -> None:
     assert house.events == []
 
 
+def test_what_cannot_be_reported_for_a_bug_is_handed_back() -> None:
+    class Mute(LocalLine):
+        async def report(self, event: Event) -> None:
+            raise ValueError("a bug")
+
+    line = Mute()
+    house = House(lab=Lab(), line=line)
+
+    async def story() -> None:
+        worker = house.worker()
+        working = asyncio.create_task(worker.run())
+        house.publish([a_command()])
+        await house.beside_the_engine(lambda: line.lost([a_command().reference]) != [])
+        await house.beside_the_engine(lambda: worker.under_way == 0)
+        await stopped(working)
+
+    run(story())
+    assert house.events == []
+
+
 def test_a_line_that_breaks_ends_the_worker_with_its_error() -> None:
     class Broken(LocalLine):
         async def take(self, count_max: int) -> list[Command]:

@@ -104,7 +104,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Routes:
-    """The site and the driver of each endpoint, as the table says; what it said is believed for a moment."""
+    """The site and the driver of each endpoint, as the table says; what it said is believed for a moment.
+
+    Of an endpoint that is gone from the table it is known on where it was: what has begun there is yet to end.
+    """
 
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -123,7 +126,7 @@ class Routes:
     def _read(self) -> None:
         try:
             with self._database.snapshot() as tx:
-                self._known = {reach.name: (reach.site, reach.driver) for reach in fleet.endpoints(tx)}
+                self._known |= {reach.name: (reach.site, reach.driver) for reach in fleet.endpoints(tx)}
         except Unavailable as error:
             log.warning("the endpoints cannot be read; they are taken to be as before: %s", error.reason)
 

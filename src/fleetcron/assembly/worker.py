@@ -75,6 +75,9 @@ def serve_worker(settings: WorkerSettings, announce: Callable[[str], None]) -> N
     """
     tuning = WorkerTuning() if settings.config is None else read_toml(settings.config, WorkerTuning)
     config = nats_config(tuning.nats, settings.nats)
+    if tuning.attempts.doubt < config.ack_wait_seconds:
+        # Whoever had the command before may tell the server for as long as nobody has noticed that it is cut off.
+        raise BadSettings("attempts.doubt", f"must be at least nats.ack_wait_seconds, {config.ack_wait_seconds:g}")
     found = inventory.read(settings.fleet, project_id="", now=now())
     reached = [endpoint for endpoint in found.endpoints if endpoint.site == _site(settings.site)]
     if not reached:

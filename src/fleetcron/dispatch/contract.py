@@ -136,6 +136,10 @@ class EngineEnd(Protocol):
         """The oldest events not yet taken, each worker's in the order in which it reported them."""
         ...
 
+    def speaks_for(self, event: Event, endpoint: str) -> bool:
+        """Whether whoever reported this, the very event that ``take_events`` gave, is at the site of this endpoint."""
+        ...
+
     def answer(self, verdicts: Sequence[tuple[Event, Verdict]]) -> None:
         """Say what became of events that ``take_events`` gave; to be called once for each."""
         ...

@@ -57,6 +57,10 @@ class LocalLine:
         with self._turn:
             return [self._events.popleft() for _ in range(min(count_max, len(self._events)))]
 
+    def speaks_for(self, event: Event, endpoint: str) -> bool:  # noqa: ARG002  (the contract asks about one event)
+        """Always: the only worker reaches every endpoint."""
+        return True
+
     def answer(self, verdicts: Sequence[tuple[Event, Verdict]]) -> None:
         """Say what became of events that ``take_events`` gave; to be called once for each."""
         with self._turn:

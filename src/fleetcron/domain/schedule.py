@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -24,6 +25,8 @@ from fleetcron.errors import Invalid
 
 LAST_DAY: Final = "L"
 INTERVAL_DAYS_MAX = 31
+SCHEDULES_REMEMBERED_MAX = 4096
+"""Rules whose meaning is remembered: many tasks fire by the same few, again and again."""
 YEAR_MIN = 1970
 YEAR_MAX = 9998
 
@@ -189,6 +192,7 @@ class Monthly(_Recurrence):
 Schedule = Once | Daily | Weekly | Monthly
 
 
+@lru_cache(maxsize=SCHEDULES_REMEMBERED_MAX)
 def schedule_of(rule: Rule, *, anchor: date | None) -> Schedule:
     """What ``rule`` means; ``anchor`` is the date from which a daily rule counts, None if it has not begun.
 

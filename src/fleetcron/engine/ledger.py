@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 import msgspec
 
 from fleetcron.dispatch.contract import Began, Event, Reference, Verdict
 from fleetcron.domain.execution import Execution, Status, Subtask, outcome
-from fleetcron.engine.steps import CANCELLED, OVER, step
+from fleetcron.engine.steps import CANCELLED, FOREIGN, OVER, TOO_LATE, step
 from fleetcron.store import executions, subtasks
 from fleetcron.store.database import Transaction
 
@@ -19,6 +18,9 @@ log = logging.getLogger(__name__)
 
 Say = Callable[[Execution], bytes]
 """Renders a finished execution as it is said on the wire; given by assembly, opaque here."""
+
+SpeaksFor = Callable[[Event, str], bool]
+"""Whether whoever reported an event is at the site of the endpoint of this name."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,16 +35,27 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return sum(verdict.refused is None for verdict in self.verdicts)
 
 
-def enter(tx: Transaction, events: Sequence[Event], say: Say) -> Entry:
-    """Enter events in their order, by the law of ``steps``; what was sealed is to be published after the commit."""
+def enter(
+    tx: Transaction,
+    events: Sequence[Event],
+    say: Say,
+    *,
+    now: datetime | None = None,
+    speaks_for: SpeaksFor | None = None,
+) -> Entry:
+    """Enter events in their order, by the law of ``steps``; what was sealed is to be published after the commit.
+
+    With workers' events ``now`` and ``speaks_for`` are given: nothing begins when that is too late by our clock, and
+    nobody speaks of another site's servers.
+    """
     before = subtasks.to_change(tx, [(event.execution_id, event.ordinal) for event in events])
-    verdicts, moved = _stepped(before, events, frozenset())
+    verdicts, moved = _stepped(before, events, {}, speaks_for)
     touched = {now.execution_id for was, now in moved if was.status is not now.status}
     affected = executions.to_change(tx, touched) if touched else []
     # Whoever cancels writes to the execution, which is ours alone by now: a cancel is seen here, or comes after us.
-    cancelled = frozenset(execution.execution_id for execution in affected if execution.cancelled_at)
-    if cancelled:
-        verdicts, moved = _stepped(before, events, cancelled)
+    closed = {one.execution_id: verdict for one in affected if (verdict := _closed(one, now)) is not None}
+    if closed:
+        verdicts, moved = _stepped(before, events, closed, speaks_for)
     subtasks.write(tx, [now for _, now in moved])
     return Entry(verdicts=verdicts, sealed=_count(tx, affected, moved, say))
 
@@ -81,10 +94,24 @@ Move = tuple[Subtask, Subtask]
 """A subtask as it was and as it is now."""
 
 
+def _closed(execution: Execution, now: datetime | None) -> Verdict | None:
+    """Why no subtask of it may begin any more, None if it may."""
+    if execution.cancelled_at:
+        return CANCELLED
+    return TOO_LATE if now is not None and now > execution.start_until else None
+
+
 def _stepped(
-    before: Mapping[Reference, Subtask], events: Iterable[Event], cancelled: AbstractSet[str]
+    before: Mapping[Reference, Subtask],
+    events: Iterable[Event],
+    closed: Mapping[str, Verdict],
+    speaks_for: SpeaksFor | None,
 ) -> tuple[list[Verdict], list[Move]]:
-    """What the events make of the subtasks: the answers, and what moved. Of what is ``cancelled`` nothing begins."""
+    """What the events make of the subtasks: the answers, and what moved. Of executions that are ``closed`` none begins.
+
+    Of a subtask that is over, another site's worker is told so too: the endpoint may have been its site's before, and
+    it has to let go of the command.
+    """
     after = dict(before)
     verdicts = []
     for event in events:
@@ -92,13 +119,19 @@ def _stepped(
         subtask = after.get(reference)
         if subtask is None:
             verdicts.append(OVER)
-        elif event.execution_id in cancelled and isinstance(event, Began) and subtask.status is Status.WAITING:
-            # The canceller ends it; until it comes to that, nothing begins.
-            verdicts.append(CANCELLED)
+        elif speaks_for is not None and subtask.ended_at is None and not _is_of(subtask, event, speaks_for):
+            verdicts.append(FOREIGN)
+        elif event.execution_id in closed and isinstance(event, Began) and subtask.status is Status.WAITING:
+            # The canceller or the sweeper ends it; until they come to that, nothing begins.
+            verdicts.append(closed[event.execution_id])
         else:
             after[reference], verdict = step(subtask, event)
             verdicts.append(verdict)
     return verdicts, [(before[reference], now) for reference, now in after.items() if now is not before[reference]]
+
+
+def _is_of(subtask: Subtask, event: Event, speaks_for: SpeaksFor) -> bool:
+    return subtask.endpoint is not None and speaks_for(event, subtask.endpoint)
 
 
 def _count(tx: Transaction, affected: Sequence[Execution], moved: Iterable[Move], say: Say) -> list[Execution]:
@@ -114,16 +147,21 @@ def _count(tx: Transaction, affected: Sequence[Execution], moved: Iterable[Move]
     return seal(tx, changed, say)
 
 
-def _counted(execution: Execution, moves: Sequence[tuple[Subtask, Subtask]]) -> Execution:
-    left = [before.status for before, _ in moves]
-    reached = [now.status for _, now in moves]
-    begun: list[datetime] = [now.began_at for before, now in moves if now.began_at and not before.began_at]
+def _counted(execution: Execution, moves: Iterable[Move]) -> Execution:
+    succeeded = failed = running = 0
+    begun: list[datetime] = []
+    for was, now in moves:
+        succeeded += now.status is Status.SUCCESS
+        failed += now.status is Status.FAILED
+        running += (now.status is Status.RUNNING) - (was.status is Status.RUNNING)
+        if now.began_at is not None and was.began_at is None:
+            begun.append(now.began_at)
     return msgspec.structs.replace(
         execution,
         status=Status.RUNNING if begun else execution.status,
-        succeeded=execution.succeeded + reached.count(Status.SUCCESS),
-        failed=execution.failed + reached.count(Status.FAILED),
-        running=execution.running + reached.count(Status.RUNNING) - left.count(Status.RUNNING),
+        succeeded=execution.succeeded + succeeded,
+        failed=execution.failed + failed,
+        running=execution.running + running,
         began_at=execution.began_at or min(begun, default=None),
     )
 

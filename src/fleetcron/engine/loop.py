@@ -58,13 +58,13 @@ class Loop:
         failures: list[Exception] = []
         for tick in (
             self._recorder.tick,
-            lambda: self._canceller.tick(self._clock()),
-            lambda: self._sweeper.tick(self._clock()),
-            lambda: self._scheduler.tick(self._clock()),
-            lambda: self._dispatcher.tick(self._clock()),
+            self._canceller.tick,
+            self._sweeper.tick,
+            self._scheduler.tick,
+            self._dispatcher.tick,
         ):
             try:
-                done += tick()
+                done += tick(self._clock())
             except Exception as error:  # noqa: BLE001  (raised again below)
                 failures.append(error)
         if failures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -11,6 +12,7 @@ from fleetcron.dispatch.contract import EngineEnd, Event, TakenUp, Verdict
 from fleetcron.domain.execution import Execution
 from fleetcron.engine import ledger
 from fleetcron.engine.dispatcher import command_for
+from fleetcron.engine.steps import FOREIGN
 from fleetcron.errors import Unavailable
 from fleetcron.store import subtasks
 from fleetcron.store.database import Database, Transaction
@@ -24,7 +26,8 @@ UNWRITTEN = Verdict(refused="it could not be recorded")
 class Recorder:
     """Applies events in the order in which they were reported, by the law of ``steps``, and answers each.
 
-    An event that is refused tells whoever reported it not to touch the server any more.
+    An event that is refused tells whoever reported it not to touch the server any more. That a worker begins in time,
+    and speaks of its own site's servers, is not left to the worker: its clock may be wrong, its credentials stolen.
     """
 
     def __init__(self, database: Database, line: EngineEnd, *, say: ledger.Say) -> None:
@@ -33,7 +36,7 @@ class Recorder:
         self._say = say
         self._unrecorded: list[Event] = []
 
-    def tick(self) -> int:
+    def tick(self, now: datetime) -> int:
         """Commit the events at hand; how many there were.
 
         Raises:
@@ -44,25 +47,33 @@ class Recorder:
         if not events:
             return 0
         try:
-            verdicts = self._record(events)
+            verdicts = self._record(events, now)
         except Unavailable:
             raise
         except Exception:  # an event that cannot be written must fail alone, not stop the engine
             log.exception("A batch of %d events could not be recorded; trying them one by one.", len(events))
-            verdicts = [self._record_alone(event) for event in events]
+            verdicts = [self._record_alone(event, now) for event in events]
         self._unrecorded = []
         self._line.answer(list(zip(events, verdicts, strict=True)))
         return len(events)
 
-    def _record(self, events: Sequence[Event]) -> list[Verdict]:
+    def _record(self, events: Sequence[Event], now: datetime) -> list[Verdict]:
         with self._database.transaction() as tx:
-            verdicts, sealed = self._enter(tx, events)
+            verdicts, sealed = self._enter(tx, events, now)
         ledger.publish(sealed)
+        for event, verdict in zip(events, verdicts, strict=True):
+            if verdict is FOREIGN:
+                log.warning(
+                    "execution %s subtask %d: %s from another site than its endpoint's was refused",
+                    event.execution_id,
+                    event.ordinal,
+                    type(event).__name__,
+                )
         return verdicts
 
-    def _record_alone(self, event: Event) -> Verdict:
+    def _record_alone(self, event: Event, now: datetime) -> Verdict:
         try:
-            (verdict,) = self._record([event])
+            (verdict,) = self._record([event], now)
         except Unavailable:
             raise
         except Exception:  # the same
@@ -70,8 +81,8 @@ class Recorder:
             return UNWRITTEN
         return verdict
 
-    def _enter(self, tx: Transaction, events: Sequence[Event]) -> tuple[list[Verdict], list[Execution]]:
-        entry = ledger.enter(tx, events, self._say)
+    def _enter(self, tx: Transaction, events: Sequence[Event], now: datetime) -> tuple[list[Verdict], list[Execution]]:
+        entry = ledger.enter(tx, events, self._say, now=now, speaks_for=self._line.speaks_for)
         asked = [(one.execution_id, one.ordinal) for one in events if isinstance(one, TakenUp)]
         if not asked:
             return entry.verdicts, entry.sealed

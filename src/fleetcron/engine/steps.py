@@ -7,7 +7,7 @@ may have been lost.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 import msgspec
@@ -20,12 +20,16 @@ ANOTHERS = Verdict(refused="another attempt carries the subtask out")
 UNBEGUN = Verdict(refused="the subtask has not begun")
 BEGUN = Verdict(refused="the subtask has begun")
 CANCELLED = Verdict(refused="the execution is cancelled")
+TOO_LATE = Verdict(refused="it is too late to begin")
+FOREIGN = Verdict(refused="the subtask is another site's")
 SETTLED = Verdict(over=True)
 
 # They say that nothing was sent. The engine sets them from afar, and a server may have been told meanwhile.
 NOTHING_SENT = frozenset({ResultCode.MISSED, ResultCode.CONFLICT, ResultCode.CANCELLED})
 
 NUL = "\0"
+# No setting of a worker allows more; what says more is a mistake, or a lie to keep a server for ever.
+DEADLINE_MAX = timedelta(days=7)
 
 
 def step(subtask: Subtask, event: Event) -> tuple[Subtask, Verdict]:
@@ -74,11 +78,12 @@ def _deadline(subtask: Subtask, event: Began) -> datetime:
     """Until when it shall have ended: no sooner than if it had begun as it was handed out.
 
     A worker whose clock is slow tells a deadline that is over already. It would be ended, and its server given to
-    somebody else, while the worker is still at it.
+    somebody else, while the worker is still at it. And no later than a worker may say: everything ends.
     """
     if subtask.dispatched_at is None:
         return event.settle_until
-    return max(event.settle_until, subtask.dispatched_at + (event.settle_until - event.began_at))
+    limit = min(event.settle_until - event.began_at, DEADLINE_MAX)
+    return min(max(event.settle_until, subtask.dispatched_at + limit), subtask.dispatched_at + DEADLINE_MAX)
 
 
 def _settle(subtask: Subtask, event: Settled) -> tuple[Subtask, Verdict]:

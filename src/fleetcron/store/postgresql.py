@@ -49,6 +49,8 @@ _CONNECTION: Final = {
     "keepalives_interval": "2",
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
+    # Of several hosts, the one that is the primary now: a standby answers too, and takes nothing.
+    "target_session_attrs": "read-write",
 }
 _WRITE: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from fleetcron.domain import fleet
 from fleetcron.drivers.contract import Capabilities, Driver, Observation, Poll, Request
@@ -72,17 +72,22 @@ class Endpoint:
             DriverError: as the driver says; Indeterminate also when it did not answer in time or broke.
             Unavailable: it was broken off, and may have been done.
         """
+        watch = None
         try:
-            async with asyncio.timeout(SUBMIT_SECONDS_MAX):
-                return await _while_wanted(self._driver.submit(request), is_wanted)
+            async with asyncio.timeout(SUBMIT_SECONDS_MAX) as limit:
+                watch = _Watch(limit, is_wanted)
+                return await self._driver.submit(request)
         except DriverError:
             raise
-        except _Unwanted:
-            raise Unavailable("the command may be another worker's by now; an order was broken off") from None
         except TimeoutError as error:
+            if watch is not None and watch.is_unwanted:
+                raise Unavailable("the command may be another worker's by now; an order was broken off") from None
             raise Indeterminate(f"no answer within {SUBMIT_SECONDS_MAX:.0f} s") from error
         except Exception as error:  # a driver that breaks may have sent before it broke
             raise Indeterminate(f"the driver failed: {error!r}") from error
+        finally:
+            if watch is not None:
+                watch.stop()
 
     async def notify(self, handle: str, text: str) -> None:
         """Tell the people who use a server.
@@ -98,21 +103,26 @@ class Endpoint:
         await self._driver.aclose()
 
 
-class _Unwanted(Exception):
-    """What was being said to the server is wanted no more."""
+class _Watch:
+    """Asks every WANTED_SECONDS whether what is being said to a server is still wanted, and ends its limit if not."""
 
+    def __init__(self, limit: asyncio.Timeout, is_wanted: Callable[[], bool]) -> None:
+        self.is_unwanted = False
+        self._limit = limit
+        self._is_wanted = is_wanted
+        self._loop = asyncio.get_running_loop()
+        self._next = self._loop.call_later(WANTED_SECONDS, self._look)
 
-async def _while_wanted(telling: Coroutine[Any, Any, str], is_wanted: Callable[[], bool]) -> str:
-    told = asyncio.create_task(telling)
-    try:
-        while not (await asyncio.wait({told}, timeout=WANTED_SECONDS))[0]:
-            if not is_wanted():
-                raise _Unwanted
-        return told.result()
-    finally:
-        if not told.done():
-            told.cancel()
-            await asyncio.gather(told, return_exceptions=True)
+    def stop(self) -> None:
+        """Ask no more."""
+        self._next.cancel()
+
+    def _look(self) -> None:
+        if self._is_wanted():
+            self._next = self._loop.call_later(WANTED_SECONDS, self._look)
+        else:
+            self.is_unwanted = True
+            self._limit.reschedule(self._loop.time())
 
 
 def _bulk_max(driver: Driver) -> int:

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 COMMANDS_PER_TAKE_MAX = 1_000
 UNDER_WAY_MAX = 20_000
+# What broke once may break again at once, and come back to us each time.
+BROKEN_PAUSE_SECONDS = 1.0
 
 
 class Worker:
@@ -151,6 +153,10 @@ class Worker:
             await self._line.report(end)
         except Unavailable as error:
             log.info("execution %s subtask %d: given up: %s", command.execution_id, command.ordinal, error.reason)
+        except Exception:  # a bug on our side of the line: held on to, the command would be nobody's and never end
+            log.exception("execution %s subtask %d: nothing could be reported", command.execution_id, command.ordinal)
+            await self._sleep(BROKEN_PAUSE_SECONDS)
+            await self._hand_back([command])
 
     async def _carry_out(self, command: Command, attempt: str) -> Settled:
         endpoint = self._endpoints.get(command.endpoint)

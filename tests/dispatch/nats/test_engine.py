@@ -11,6 +11,7 @@ import pytest
 from fleetcron.dispatch.contract import ACCEPTED, Began, Command, Event
 from fleetcron.dispatch.nats.config import NatsConfig
 from fleetcron.dispatch.nats.engine import NatsEngineLine
+from fleetcron.dispatch.nats.letters import write_event, write_events
 from fleetcron.errors import Unavailable
 from nats_line import (
     ACK_WAIT_SECONDS,
@@ -207,6 +208,21 @@ def test_what_a_slow_engine_has_taken_is_not_given_to_another(nats: Nats) -> Non
             return [event], meanwhile
 
     assert run(story()) == ([began()], [])
+
+
+def test_what_is_forged_with_another_sites_credentials_is_known_by_its_subject(nats: Nats) -> None:
+    async def story() -> list[bool]:
+        config = nats_config(nats)
+        async with nats_line(config) as line, connected(nats.url) as client:
+            await until(lambda: line.is_connected)
+            letter = write_events("forged", [write_event(settled())])
+            await client.request(config.subjects.event("north", "w1"), letter, timeout=5)
+            (event,) = await events_of(line.engine, 1)
+            said = [line.engine.speaks_for(event, endpoint) for endpoint in ("lab", "attic")]
+            line.engine.answer([(event, OVER)])
+            return said
+
+    assert run(story()) == [False, True]
 
 
 def test_events_that_cannot_be_read_are_logged_and_stop_nobody(nats: Nats, caplog: pytest.LogCaptureFixture) -> None:

@@ -134,6 +134,10 @@ class Subjects:
         """Where a worker is answered."""
         return f"{self.prefix}.verdict.{site}.{worker}"
 
+    def site_of(self, event_subject: str) -> str:
+        """The site of the worker who published to this subject."""
+        return event_subject.split(".")[2]
+
     def answers_to(self, event_subject: str) -> str:
         """Where the worker who published to this subject is answered."""
         _, _, site, worker = event_subject.split(".")

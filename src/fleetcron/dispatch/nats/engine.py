@@ -133,6 +133,12 @@ class NatsEngineLine:
             self._link.call(self._room.set)
         return taken
 
+    def speaks_for(self, event: Event, endpoint: str) -> bool:
+        """Whether the event came on a subject of the site where this endpoint is: NATS lets nobody else use that."""
+        with self._turn:
+            batch, _ = self._unanswered[id(event)]
+        return self._config.subjects.site_of(batch.message.subject) == self._route(endpoint)[0]
+
     def answer(self, verdicts: Sequence[tuple[Event, Verdict]]) -> None:
         """Say what became of events that ``take_events`` gave; whoever reported hears of it when its batch is whole."""
         whole: list[Batch] = []
