@@ -47,6 +47,7 @@ def test_a_service_moves_in_once_it_is_stopped(
     assert "Moved 1 users, 0 tasks, 0 executions, 0 subtasks, " in printed.out
     assert str(folder / KEYS_NAME) in printed.out
     assert "FLEETCRON_SECRET_KEYS_FILE" in printed.out
+    assert "The way back is to end all of them first" in printed.out
     # No bar where nobody sees it.
     assert printed.err == ""
     with closing(PostgresqlDatabase(url)) as database:

@@ -86,6 +86,14 @@ def test_the_same_password_again_ends_no_token_and_another_does(access: Access) 
         access.caller_of_token(plain, NOW)
 
 
+def test_a_password_that_a_start_changes_is_told_in_the_log(access: Access, caplog: pytest.LogCaptureFixture) -> None:
+    start(access, NOW, admin_password="a")
+    start(access, NOW, admin_password="a")
+    assert caplog.messages == []
+    start(access, NOW, admin_password="b")
+    assert caplog.messages == ["the administrator's password was set from FLEETCRON_ADMIN_PASSWORD"]
+
+
 def test_a_region_named_later_gets_its_project(access: Access) -> None:
     first = start(access, NOW, project_id="p")
     made = start(access, regions=("south", "north"))

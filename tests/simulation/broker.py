@@ -279,7 +279,12 @@ class _Hold:
 
     def __init__(self, command: Command, sure_at: float) -> None:
         self.command = command
+        self.left: Command | None = None
         self.sure_at = sure_at
+
+    def is_of(self, command: Command) -> bool:
+        """Whether this very object was given for this delivery."""
+        return command is self.command or command is self.left
 
 
 class WorkerLine:
@@ -314,8 +319,8 @@ class WorkerLine:
         """Commands have come down the line, whether or not somebody is awake to take them."""
         if not taken.done():
             taken.set_result(given)
-        elif not self.process.dead:
-            # Nobody waits for these any more.
+        elif taken.cancelled() and not self.process.dead:
+            # Nobody waits for these any more. What only comes a second time was taken, and stays.
             for command, _, _ in given:
                 self._broker.release(self, command.reference)
 
@@ -326,6 +331,9 @@ class WorkerLine:
         )
         if verdict.left is None:
             raise Unavailable("the engine did not say what was left")
+        hold = self._held.get(command.reference)
+        if hold is not None and hold.command is command:
+            hold.left = verdict.left
         return verdict.left
 
     async def report(self, event: Event) -> None:
@@ -335,7 +343,8 @@ class WorkerLine:
     def is_ours(self, command: Command) -> bool:
         """Whether nobody else can have been given this command meanwhile."""
         hold = self._held.get(command.reference)
-        return hold is not None and self._is_sure(hold)
+        # The very object: an equal one may be of an earlier delivery, which somebody else has had since.
+        return hold is not None and hold.is_of(command) and self._is_sure(hold)
 
     async def hand_back(self, command: Command) -> None:
         """Give up a command that is not over."""
@@ -420,7 +429,9 @@ class WorkerLine:
 
     def _sure(self, held: list[_Hold], said_at: float) -> None:
         for hold in held:
-            hold.sure_at = max(hold.sure_at, said_at)
+            # Heard too late it proves nothing: in between it may have been somebody else's.
+            if self._is_sure(hold):
+                hold.sure_at = max(hold.sure_at, said_at)
 
     def _is_sure(self, hold: _Hold) -> bool:
         return self._loop.time() - hold.sure_at < ACK_WAIT_SECONDS - MARGIN_SECONDS

@@ -66,6 +66,8 @@ def _fires(story: Story) -> Iterator[str]:
 def _schedule(story: Story, task: Task, fires: set[datetime]) -> Iterator[str]:
     versions = [version for version in story.versions if version.task_id == task.task_id]
     due = {fire for version in versions for fire in _due(story, version)}
+    # What a switch found due and not recorded it has dropped, also where an earlier edit had kept it.
+    due -= {version.next_fire_at for version in versions if version.dropped and version.next_fire_at is not None}
     for fire in sorted(due - fires):
         yield f"every fire is answered for: {task.task_id} has no execution for {fire}"
     for fire in sorted(fires - due):

@@ -125,6 +125,18 @@ def test_what_was_under_way_in_a_crash_of_the_server_is_unavailable_and_undone(o
             assert tx.execute("SELECT count(*) FROM projects").fetchone() == (0,)
 
 
+def test_a_refused_login_says_what_the_server_says_and_no_password(
+    own: Postgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POOL_WAIT_SECONDS", 0.5)
+    url = psycopg.conninfo.conninfo_to_dict(own.create_database())
+    stranger = f"postgresql://stranger:hush@/{url['dbname']}?host={url['host']}&port={url['port']}"
+    with pytest.raises(Unavailable, match="stranger") as refused:
+        PostgresqlDatabase(stranger)
+    assert "hush" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 def test_a_server_that_is_gone_is_unavailable_until_it_is_back(
     own: Postgresql, monkeypatch: pytest.MonkeyPatch
 ) -> None:

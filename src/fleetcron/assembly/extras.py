@@ -14,4 +14,5 @@ def require_extra(module: str, what: str) -> None:
         BadSettings: it is not installed; says what to install.
     """
     if find_spec(module) is None:
-        raise BadSettings(what, "needs a library that is not installed: pip install 'fleetcron[cluster]'")
+        hint = 'install fleetcron with its extra "cluster" (docs/operating.md, Start)'
+        raise BadSettings(what, f"needs {module}, which is not installed: {hint}")

@@ -51,7 +51,7 @@ class Front:
             metavar="FILE",
             envvar="FLEETCRON_SECRET_KEYS_FILE",
             dir_okay=False,
-            help="Where the keys lie that seal secrets; beside a database in a file if not said.",
+            help="The keys that seal secrets; `fleetcron api` requires it, others take secret.keys in the data folder.",
         ),
     ] = None
     sign_in_file: Annotated[

@@ -64,7 +64,8 @@ def _import(folder: Path, url: str) -> None:
     typer.echo(
         f"Now copy the file of keys, by default {folder / KEYS_NAME}, to every machine of the API,\n"
         "readable to the service alone, and set FLEETCRON_SECRET_KEYS_FILE to its place.\n"
-        "Do not start the old service again: both would act on the same servers."
+        "Do not start the old service while any of the new processes runs: both would act on the same servers.\n"
+        "The way back is to end all of them first; the old one does not know what they have done."
     )
 
 

@@ -30,12 +30,15 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def worker(
     *,
     site: Annotated[
-        str, typer.Option(envvar="FLEETCRON_SITE", help="Whose endpoints it reaches: those that name this site.")
+        str,
+        typer.Option(envvar="FLEETCRON_SITE", help="The site whose endpoints it reaches; the fleet file names it."),
     ] = DEFAULT_SITE,
     line: Line,
     fleet: Annotated[
         Path,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="The endpoints, in TOML.", show_default=False),
+        typer.Option(
+            metavar="FILE", exists=True, dir_okay=False, help="The endpoints, in TOML; required.", show_default=False
+        ),
     ],
     data_dir: Annotated[
         Path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import string
@@ -16,6 +17,8 @@ from fleetcron.errors import BadSettings
 from fleetcron.store import access as store
 from fleetcron.store.database import Transaction
 from fleetcron.store.vault import Vault
+
+log = logging.getLogger(__name__)
 
 ACCOUNT = "default"
 ADMINISTRATOR = "admin"
@@ -136,6 +139,8 @@ def _administrator(
         changed = msgspec.structs.replace(known, password_hash=password_hash)
         store.update_user(tx, changed)
         store.revoke_tokens(tx, known.user_id)
+        # Left in the environment it would undo, at the next start, whatever password was chosen since.
+        log.warning("the administrator's password was set from FLEETCRON_ADMIN_PASSWORD")
         return changed
     admin = User(
         user_id=secrets.token_hex(16),

@@ -16,5 +16,7 @@ def open_identity(config: KeystoneConfig) -> Identity:
         # Only who uses it needs the library.
         from fleetcron.identity.keystone import KeystoneIdentity  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise BadSettings("identity.kind", f"needs the package {error.name}: install fleetcron[keystone]") from error
+        raise BadSettings(
+            "identity.kind", f'needs {error.name}, which is not installed: install fleetcron with its extra "keystone"'
+        ) from error
     return KeystoneIdentity(config)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import psycopg
 from psycopg.abc import Buffer
@@ -121,6 +121,9 @@ class PostgresqlDatabase:
                 done = _steps_done(tx)
         except PoolTimeout as error:
             self.close()
+            # The pool keeps to itself why it has no connection: one more try says it, a refused login for one.
+            with _answering(), psycopg.connect(conninfo(url), connect_timeout=2):
+                pass
             raise Unavailable(f"the database does not answer: {error}") from error
         except BaseException:
             self.close()
@@ -288,11 +291,7 @@ def _answering() -> Iterator[None]:
         raise Constrained(_first_line(error)) from error
     except (psycopg.OperationalError, psycopg.InternalError, psycopg.InterfaceError, PoolTimeout) as error:
         # Internal is, for one, that it only reads: a standby, or whoever writes in a snapshot.
-        _unavailable(error)
-
-
-def _unavailable(error: Exception) -> NoReturn:
-    raise Unavailable(f"the database does not answer: {_first_line(error)}") from error
+        raise Unavailable(f"the database does not answer: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -69,8 +69,8 @@ def _require_empty(destination: psycopg.Connection[Any]) -> None:
     for table in TABLES:
         beginning = " WHERE kept_from <> 1" if table == "audit_retention" else ""
         if destination.execute(f"SELECT 1 FROM {table}{beginning} LIMIT 1").fetchone() is not None:  # noqa: S608  (names are our own)
-            reason = f"is not empty: there are rows in {table}; everything is moved into a new database, or nothing"
-            raise BadSettings("database", reason)
+            hint = "make a new database and migrate it, and import before any other fleetcron process starts on it"
+            raise BadSettings("database", f"is not empty: there are rows in {table}; {hint}")
 
 
 def _make_months(source: sqlite3.Connection, tx: PostgresqlTransaction) -> None:

@@ -118,6 +118,8 @@ class _Watch:
         self._next.cancel()
 
     def _look(self) -> None:
+        if self._limit.expired():
+            return
         if self._is_wanted():
             self._next = self._loop.call_later(WANTED_SECONDS, self._look)
         else:

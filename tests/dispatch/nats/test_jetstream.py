@@ -128,7 +128,7 @@ def test_what_comes_to_a_pull_that_was_given_up_goes_to_the_next(nats: Nats) -> 
 def test_pulling_from_nobody_is_told(nats: Nats) -> None:
     async def story(client: Client, config: NatsConfig) -> None:
         puller = Puller(client, config.subjects.commands, "north")
-        with pytest.raises(Unavailable, match="no such consumer"):
+        with pytest.raises(Unavailable, match="no engine has made its consumer yet"):
             await puller.pull(1)
 
     among_streams(nats, story)

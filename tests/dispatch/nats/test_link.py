@@ -16,7 +16,7 @@ from builders import eventually
 from certificates import self_signed
 from fleetcron.dispatch.nats import link as module
 from fleetcron.dispatch.nats.config import NatsConfig
-from fleetcron.dispatch.nats.link import Link, together
+from fleetcron.dispatch.nats.link import REFUSED, Link, together
 from fleetcron.errors import BadSettings, Unavailable
 from peers.nats import Nats, nats_peer
 
@@ -181,15 +181,17 @@ def test_the_servers_certificate_is_checked(tmp_path: Path) -> None:
             assert doubting.told.empty()
 
 
-def test_a_wrong_password_is_complained_of_and_tried_again(tmp_path: Path) -> None:
+def test_a_wrong_password_is_complained_of_once_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     users = 'authorization { users: [ { user: me, password: "right" } ] }'
     with nats_peer(tmp_path, config=users) as nats:
         sessions = Sessions()
         wrong = NatsConfig(servers=tuple(nats.urls), user="me", password="wrong")
         with linked(wrong, sessions) as link:
-            eventually(lambda: "Authorization" in str(link._complaints))
+            eventually(lambda: "wrong user or password" in str(link._complaints))
             assert sessions.told.empty()
-            assert "wrong" not in str(link._complaints)
+            assert caplog.text.count(REFUSED) == 1
         with linked(NatsConfig(servers=tuple(nats.urls), user="me", password="right"), sessions):
             assert sessions.next() == "begun"
 

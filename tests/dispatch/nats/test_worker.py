@@ -33,22 +33,31 @@ PATIENT_SECONDS = 4.0
 ANOTHERS = Verdict(refused="another attempt carries it out")
 
 
+WAITING = "site north: no engine has made its consumer yet; waiting"
+
+
 @pytest.mark.parametrize(("site", "worker"), [("", "w1"), ("a.b", "w1"), ("default", "w 1"), ("default", "w*")])
 def test_a_name_that_cannot_be_a_part_of_a_subject_is_refused(site: str, worker: str) -> None:
     with pytest.raises(BadSettings, match="letters, digits"):
         NatsWorkerLine(NatsConfig(), site=site, worker=worker, elapsed=time.monotonic)
 
 
-def test_a_worker_that_comes_before_its_site_is_known_gets_the_first_command(nats: Nats) -> None:
+def test_a_worker_that_comes_before_its_site_is_known_says_so_and_gets_the_first_command(
+    nats: Nats, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+
     async def story() -> list[int]:
         async with nats_line(nats_config(nats)) as line:
             worker = await line.worker("north")
             taking = asyncio.create_task(worker.take(10))
             await until(lambda: worker.connected)
+            await until(lambda: WAITING in caplog.messages)
             line.engine.publish([a_command(endpoint="attic")])
             return [command.ordinal for command in await taking]
 
     assert run(story()) == [1]
+    assert caplog.messages.count(WAITING) == 1
 
 
 def test_one_worker_does_not_take_a_whole_wave(nats: Nats) -> None:

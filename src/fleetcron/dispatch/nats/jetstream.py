@@ -33,6 +33,7 @@ CONSUMER_MISSING: Final = 10014
 NO_MESSAGES: Final = ("404", "408")
 HEARTBEAT: Final = "100"
 NOBODY: Final = "503"
+NO_CONSUMER: Final = "no engine has made its consumer yet"
 
 ACK: Final = b"+ACK"
 TERM: Final = b"+TERM"
@@ -217,5 +218,5 @@ class Puller:
             self._over.set_result(None)
         elif status != HEARTBEAT:
             said = (message.headers or {}).get("Description", "")
-            reason = "there is no such consumer" if status == NOBODY else f"JetStream ended a pull: {said} ({status})"
+            reason = NO_CONSUMER if status == NOBODY else f"JetStream ended a pull: {said} ({status})"
             self._over.set_exception(Unavailable(reason))

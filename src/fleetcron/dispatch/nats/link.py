@@ -28,6 +28,7 @@ TRIES_PER_SERVER: Final = 1
 CANCEL_SECONDS: Final = 1.0
 DISCONNECT_SECONDS_MAX: Final = 2.0
 COMPLAINTS_MAX: Final = 20
+REFUSED: Final = "NATS refuses us: wrong user or password, or no permission; trying again"
 PENDING_BYTES_MAX: Final = 8 * 1024 * 1024
 _T = TypeVar("_T")
 
@@ -187,6 +188,8 @@ class Link:
     def _complain(self, error: Exception) -> None:
         """Say what is wrong once, however often it is found so before there is a connection again."""
         complaint = str(error) or type(error).__name__
+        if "authorization" in complaint.lower():
+            complaint = REFUSED
         is_new = complaint not in self._complaints
         log.log(logging.WARNING if is_new else logging.DEBUG, "%s: %s", self._name, complaint)
         if is_new and len(self._complaints) < COMPLAINTS_MAX:

@@ -235,6 +235,7 @@ class NatsWorkerLine:
 
     async def _pull_commands(self, client: Client) -> None:
         puller = Puller(client, self._config.subjects.commands, self._site)
+        told = ""
         while True:
             while not self._takers:
                 self._wanted.clear()
@@ -244,9 +245,12 @@ class NatsWorkerLine:
                 continue
             try:
                 await self._pull_for(client, puller, self._takers[0])
+                told = ""
             except Unavailable as error:
-                # A site of which no engine has heard yet has no consumer.
-                log.info("site %s: %s", self._site, error.reason)
+                # A site of which no engine has heard yet has no consumer, and that may take its time.
+                if error.reason != told:
+                    log.info("site %s: %s; waiting", self._site, error.reason)
+                told = error.reason
                 self._source = ""
                 await asyncio.sleep(AGAIN_SECONDS)
 
