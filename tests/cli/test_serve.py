@@ -66,7 +66,10 @@ def test_a_lost_password_is_chosen_anew(
         monkeypatch.setenv("FLEETCRON_PASSWORD", "chosen anew")
         with pytest.raises(SystemExit) as ended:
             main(["server", "list"])
-    assert (ended.value.code, capfd.readouterr().err) == (0, "No servers.\n")
+    warned, answered = capfd.readouterr().err.splitlines()
+    # The service speaks on the same standard error: that a password was set from outside is told.
+    assert warned.endswith("the administrator's password was set from FLEETCRON_ADMIN_PASSWORD")
+    assert (ended.value.code, answered) == (0, "No servers.")
 
 
 def test_settings_that_cannot_be_meant_are_misuse(
