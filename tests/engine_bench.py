@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import msgspec
 
 from builders import NOW, PROJECT, Clock, a_server, after
-from fleetcron.dispatch.contract import Began, Command, Event, Reference, Settled, Submitted, TakenUp
+from fleetcron.dispatch.contract import Began, Command, Event, Settled, Submitted, TakenUp
 from fleetcron.dispatch.local import LocalLine
-from fleetcron.domain.execution import Evidence, Execution, ResultCode, Subtask
+from fleetcron.domain.execution import Evidence, Execution, Reference, ResultCode, Subtask
 from fleetcron.domain.fleet import Server, ServerGroup
 from fleetcron.domain.task import LateLimits, Task, TaskType
 from fleetcron.engine.canceller import Canceller

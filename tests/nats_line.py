@@ -10,17 +10,16 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import msgspec
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-from builders import NOW, after
-from fleetcron.dispatch.contract import Began, Command, EngineEnd, Event, Settled, Verdict, WorkerEnd
+from builders import NOW
+from conversation import events_of
+from fleetcron.dispatch.contract import EngineEnd, Settled, Verdict, WorkerEnd
 from fleetcron.dispatch.nats.config import NatsConfig
 from fleetcron.dispatch.nats.engine import NatsEngineLine
 from fleetcron.dispatch.nats.worker import NatsWorkerLine
 from fleetcron.domain.execution import Evidence
-from fleetcron.domain.task import TaskType
 from fleetcron.errors import Unavailable
 from peers.nats import Nats
 
@@ -48,34 +47,6 @@ def nats_config(nats: Nats, **fields: Any) -> NatsConfig:  # noqa: ANN401  (the 
     return NatsConfig(**(given | fields))
 
 
-def a_command(ordinal: int = 1, **fields: object) -> Command:
-    """A restart of the server number ``ordinal``."""
-    command = Command(
-        execution_id="e1",
-        ordinal=ordinal,
-        server_id=f"s{ordinal}",
-        endpoint="lab",
-        handle=f"h{ordinal}",
-        task_type=TaskType.RESTART_SERVER,
-        enforcement=True,
-        start_until=after(300),
-    )
-    return msgspec.structs.replace(command, **fields)
-
-
-def began(ordinal: int = 1, attempt: str = "a1") -> Began:
-    """The server is about to be told."""
-    return Began(
-        execution_id="e1",
-        ordinal=ordinal,
-        attempt=attempt,
-        began_at=NOW,
-        settle_until=after(900),
-        boot_marker="b",
-        sends=1,
-    )
-
-
 def settled(ordinal: int = 1, attempt: str = "a1") -> Settled:
     """The server has done it."""
     return Settled(
@@ -97,15 +68,6 @@ async def until(holds: Callable[[], bool]) -> None:
         except Unavailable:
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.005)
-
-
-async def events_of(engine: EngineEnd, count: int) -> list[Event]:
-    """The next ``count`` events, taken as the engine takes them."""
-    taken: list[Event] = []
-    while len(taken) < count:
-        taken += engine.take_events(count - len(taken))
-        await asyncio.sleep(0.001)
-    return taken
 
 
 async def told(engine: EngineEnd, saying: Coroutine[Any, Any, _T], verdict: Verdict) -> _T | str:

@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleetcron.cli import main
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return ended.value.code, printed.err
+from refusals import refusal
 
 
 def test_without_a_database_it_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,14 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fleetcron.cli import main
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return ended.value.code, printed.err
+from refusals import refusal
 
 
 def test_without_a_database_or_a_line_it_is_misuse(capsys: pytest.CaptureFixture[str]) -> None:

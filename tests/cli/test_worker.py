@@ -6,16 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fleetcron.cli import main
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(arguments)
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return ended.value.code, printed.err
-
+from refusals import refusal
 
 FLEET = '[[endpoints]]\nname = "lab"\ndriver = "simulated"\nsite = "north"\n'
 

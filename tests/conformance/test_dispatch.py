@@ -20,9 +20,9 @@ import msgspec
 import pytest
 
 from builders import NOW, after
+from conversation import a_command, began, events_of
 from fleetcron.dispatch.contract import (
     ACCEPTED,
-    Began,
     Command,
     EngineEnd,
     Event,
@@ -34,7 +34,6 @@ from fleetcron.dispatch.contract import (
 )
 from fleetcron.dispatch.local import LocalLine
 from fleetcron.domain.execution import ResultCode
-from fleetcron.domain.task import TaskType
 from fleetcron.errors import Unavailable
 from nats_line import nats_config, nats_line
 
@@ -143,32 +142,6 @@ def among(shared: Open, story: Callable[[SharedLine], Awaitable[_T]]) -> _T:
     return run(told())
 
 
-def a_command(ordinal: int = 1, **fields: object) -> Command:
-    command = Command(
-        execution_id="e1",
-        ordinal=ordinal,
-        server_id=f"s{ordinal}",
-        endpoint="lab",
-        handle=f"h{ordinal}",
-        task_type=TaskType.RESTART_SERVER,
-        enforcement=True,
-        start_until=after(300),
-    )
-    return msgspec.structs.replace(command, **fields)
-
-
-def began(ordinal: int = 1, attempt: str = "a1") -> Began:
-    return Began(
-        execution_id="e1",
-        ordinal=ordinal,
-        attempt=attempt,
-        began_at=NOW,
-        settle_until=after(900),
-        boot_marker="b",
-        sends=1,
-    )
-
-
 def submitted(ordinal: int = 1, attempt: str = "a1") -> Submitted:
     return Submitted(execution_id="e1", ordinal=ordinal, attempt=attempt, ticket='{"é": "\\u0000"}')
 
@@ -211,15 +184,6 @@ def is_out(engine: EngineEnd, ordinal: int = 1) -> bool:
         return engine.lost([("e1", ordinal)]) == []
     except Unavailable:
         return False
-
-
-async def events_of(engine: EngineEnd, count: int) -> list[Event]:
-    """The next ``count`` events, taken as the engine takes them."""
-    taken: list[Event] = []
-    while len(taken) < count:
-        taken += engine.take_events(count - len(taken))
-        await asyncio.sleep(0.001)
-    return taken
 
 
 async def takes(worker: WorkerEnd, last: Command) -> list[Command]:

@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from builders import NOW, after, eventually
-from fleetcron.dispatch.contract import ACCEPTED, Began, Command, Reference, Settled, TakenUp, Verdict
+from fleetcron.dispatch.contract import ACCEPTED, Began, Command, Settled, TakenUp, Verdict
 from fleetcron.dispatch.local import LocalLine
+from fleetcron.domain.execution import Reference
 from fleetcron.domain.task import TaskType
 from fleetcron.errors import Unavailable
 

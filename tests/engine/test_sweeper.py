@@ -8,9 +8,9 @@ import pytest
 
 from builders import NOW, a_target, a_task, after
 from engine_bench import Engine, began, say, settled, submitted
-from fleetcron.dispatch.contract import Reference, Verdict
+from fleetcron.dispatch.contract import Verdict
 from fleetcron.dispatch.local import LocalLine
-from fleetcron.domain.execution import ResultCode, Status
+from fleetcron.domain.execution import Reference, ResultCode, Status
 from fleetcron.engine import ledger
 from fleetcron.engine import sweeper as module
 from fleetcron.errors import Unavailable

@@ -16,7 +16,8 @@ from typing import Protocol
 
 import msgspec
 
-from fleetcron.dispatch.contract import Command, Event, Reference, Settled, TakenUp, Verdict
+from fleetcron.dispatch.contract import Command, Event, Settled, TakenUp, Verdict
+from fleetcron.domain.execution import Reference
 from fleetcron.errors import Unavailable
 from simulation.virtual import Process, VirtualLoop
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from fleetcron.dispatch.contract import Reference
-from fleetcron.domain.execution import Execution, ResultCode, Status, Subtask
+from fleetcron.domain.execution import Execution, Reference, ResultCode, Status, Subtask
 from fleetcron.domain.fleet import Power
 from fleetcron.domain.schedule import schedule_of
 from fleetcron.domain.task import Task, TaskType

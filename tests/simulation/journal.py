@@ -6,8 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from fleetcron.dispatch.contract import Reference
-from fleetcron.domain.execution import Execution, Subtask
+from fleetcron.domain.execution import Execution, Reference, Subtask
 from fleetcron.domain.fleet import Power
 from fleetcron.domain.schedule import Rule
 from fleetcron.domain.task import Task, TaskType

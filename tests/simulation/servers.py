@@ -15,8 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from fleetcron.dispatch.contract import Reference
-from fleetcron.domain.execution import Evidence
+from fleetcron.domain.execution import Evidence, Reference
 from fleetcron.domain.fleet import Power
 from fleetcron.domain.task import TaskType
 from fleetcron.drivers.contract import Capabilities, Observation, Poll, Progress, Request

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from builders import a_group, a_server, insert_projects
-from fleetcron.dispatch.contract import Reference
 from fleetcron.domain import fleet as nouns
+from fleetcron.domain.execution import Reference
 from fleetcron.domain.task import LateLimits
 from fleetcron.engine.scheduler import Scheduler
 from fleetcron.errors import Constrained, Unavailable

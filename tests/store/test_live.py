@@ -8,10 +8,9 @@ import msgspec
 import pytest
 
 from builders import NOW, a_subtask, after, an_execution
-from fleetcron.domain.execution import Status
+from fleetcron.domain.execution import Reference, Status
 from fleetcron.store import executions, live, subtasks
 from fleetcron.store.database import Database, Transaction
-from fleetcron.store.subtasks import Reference
 
 ONE, TWO = ("e1", 1), ("e1", 2)
 

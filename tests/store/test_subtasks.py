@@ -11,12 +11,11 @@ import msgspec
 import pytest
 
 from builders import NOW, a_subtask, after, an_execution
-from fleetcron.domain.execution import Evidence, ResultCode, Status, Subtask
+from fleetcron.domain.execution import Evidence, Reference, ResultCode, Status, Subtask
 from fleetcron.domain.task import TaskType
 from fleetcron.errors import Constrained
 from fleetcron.store import executions, subtasks
 from fleetcron.store.database import Database, Transaction
-from fleetcron.store.subtasks import Reference
 
 ONE = ("e1", 1)
 

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from builders import Clock
-from fleetcron.dispatch.contract import ACCEPTED, Began, Command, Event, Reference, Settled, TakenUp, Verdict
+from fleetcron.dispatch.contract import ACCEPTED, Began, Command, Event, Settled, TakenUp, Verdict
 from fleetcron.dispatch.local import LocalLine
 from fleetcron.domain import fleet
-from fleetcron.domain.execution import RESULT_MESSAGE_LENGTH_MAX, Evidence, ResultCode
+from fleetcron.domain.execution import RESULT_MESSAGE_LENGTH_MAX, Evidence, Reference, ResultCode
 from fleetcron.drivers.contract import Capabilities, Observation, Poll, Request
 from fleetcron.errors import DriverError
 from fleetcron.worker.endpoint import Endpoint

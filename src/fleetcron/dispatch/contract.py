@@ -13,11 +13,8 @@ from typing import Protocol
 
 import msgspec
 
-from fleetcron.domain.execution import Evidence, ResultCode
+from fleetcron.domain.execution import Evidence, Reference, ResultCode
 from fleetcron.domain.task import TaskType
-
-Reference = tuple[str, int]
-"""A subtask's name on the line: (execution_id, ordinal)."""
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from itertools import count
 from typing import NamedTuple
 
-from fleetcron.dispatch.contract import Command, Event, Reference, Settled, TakenUp, Verdict
+from fleetcron.dispatch.contract import Command, Event, Settled, TakenUp, Verdict
+from fleetcron.domain.execution import Reference
 from fleetcron.errors import Unavailable
 
 

@@ -14,6 +14,9 @@ from fleetcron.domain.task import Target, TargetKind, Task, TaskType
 
 RESULT_MESSAGE_LENGTH_MAX = 255
 
+Reference = tuple[str, int]
+"""A subtask's name: (execution_id, ordinal)."""
+
 
 class Status(StrEnum):
     """Where an execution or a subtask stands. SUCCESS and FAILED are final: what has them never moves."""

@@ -41,8 +41,4 @@ class Canceller:
             )
             for execution_id, ordinal in cancelled
         ]
-        with self._database.transaction() as tx:
-            entry = ledger.enter(tx, ends, self._say)
-        self._line.withdraw(ledger.references(ends, entry))
-        ledger.publish(entry.sealed)
-        return entry.accepted_count
+        return ledger.end(self._database, self._line, ends, self._say)

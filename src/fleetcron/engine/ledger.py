@@ -8,11 +8,11 @@ from datetime import datetime
 
 import msgspec
 
-from fleetcron.dispatch.contract import Began, Event, Reference, Verdict
-from fleetcron.domain.execution import Execution, Status, Subtask, outcome
+from fleetcron.dispatch.contract import Began, EngineEnd, Event, Settled, Verdict
+from fleetcron.domain.execution import Execution, Reference, Status, Subtask, outcome
 from fleetcron.engine.steps import CANCELLED, FOREIGN, OVER, TOO_LATE, step
 from fleetcron.store import executions, subtasks
-from fleetcron.store.database import Transaction
+from fleetcron.store.database import Database, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,16 @@ def enter(
         verdicts, moved = _stepped(before, events, closed, speaks_for)
     subtasks.write(tx, [now for _, now in moved])
     return Entry(verdicts=verdicts, sealed=_count(tx, affected, moved, say))
+
+
+def end(database: Database, line: EngineEnd, ends: Sequence[Settled], say: Say) -> int:
+    """End subtasks by the engine's own word, in a transaction of its own, and take their commands back; how many."""
+    with database.transaction() as tx:
+        entry = enter(tx, ends, say)
+    # Whoever still holds one of them learns it from the answer to its next event.
+    line.withdraw(references(ends, entry))
+    publish(entry.sealed)
+    return entry.accepted_count
 
 
 def seal(tx: Transaction, candidates: Iterable[Execution], say: Say) -> list[Execution]:

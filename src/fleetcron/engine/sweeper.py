@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from datetime import datetime, timedelta
 
-from fleetcron.dispatch.contract import EngineEnd, Reference, Settled
-from fleetcron.domain.execution import ResultCode
+from fleetcron.dispatch.contract import EngineEnd, Settled
+from fleetcron.domain.execution import Reference, ResultCode
 from fleetcron.engine import ledger
 from fleetcron.engine.dispatcher import command_for
 from fleetcron.errors import Unavailable
@@ -66,12 +66,7 @@ class Sweeper:
             )
             for execution_id, ordinal, begun in overdue
         ]
-        with self._database.transaction() as tx:
-            entry = ledger.enter(tx, ends, self._say)
-        # Whoever still holds one of them learns it from the answer to its next event.
-        self._line.withdraw(ledger.references(ends, entry))
-        ledger.publish(entry.sealed)
-        return entry.accepted_count
+        return ledger.end(self._database, self._line, ends, self._say)
 
     def _hand_out_again(self, now: datetime) -> int:
         until = now - timedelta(seconds=REPUBLISH_AFTER_SECONDS)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from fleetcron.domain.execution import Reference
 from fleetcron.store.database import Transaction
 from fleetcron.store.rows import json_of, text_of
-from fleetcron.store.subtasks import Reference
 
 _OVERDUE = """
     s.execution_id = l.execution_id AND s.ordinal = l.ordinal AND s.ended_at IS NULL

@@ -223,7 +223,7 @@ def migrate(url: str) -> list[int]:
         done = _steps_done(PostgresqlTransaction(connection))
         steps = _steps()
         if done > len(steps):
-            raise BadSettings("database", f"its schema {done} is newer than this fleetcron knows ({len(steps)})")
+            raise _newer(done, len(steps))
         for number, step in enumerate(steps[done:], start=done + 1):
             with connection.transaction():
                 connection.execute(step)
@@ -316,4 +316,8 @@ def _check_schema(done: int, close: Any) -> None:  # noqa: ANN401
     close()
     if done < wanted:
         raise BadSettings("database", f"its schema is {done}, this fleetcron needs {wanted}: run `fleetcron migrate`")
-    raise BadSettings("database", f"its schema {done} is newer than this fleetcron knows ({wanted})")
+    raise _newer(done, wanted)
+
+
+def _newer(done: int, known: int) -> BadSettings:
+    return BadSettings("database", f"its schema {done} is newer than this fleetcron knows ({known})")

@@ -12,15 +12,12 @@ from datetime import datetime
 
 import msgspec
 
-from fleetcron.domain.execution import Subtask
+from fleetcron.domain.execution import Reference, Subtask
 from fleetcron.domain.task import TaskType
 from fleetcron.store.database import Transaction
 from fleetcron.store.rows import Rows, json_of, text_of
 
 ROWS = Rows(Subtask, "subtasks")
-
-Reference = tuple[str, int]
-"""(execution_id, ordinal)."""
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -12,8 +11,6 @@ from fleetcron.store.database import Transaction
 from fleetcron.store.rows import Rows, containing, text_of
 
 ROWS = Rows(Task, "tasks")
-
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 # Listed: of this project and not deleted; the name filter matches anywhere and in either case, the type exactly.
 _LISTED = """

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from fleetcron.dispatch.contract import Command, Reference, Settled, WorkerEnd
-from fleetcron.domain.execution import ResultCode, short
+from fleetcron.dispatch.contract import Command, Settled, WorkerEnd
+from fleetcron.domain.execution import Reference, ResultCode, short
 from fleetcron.errors import Unavailable
 from fleetcron.worker.attempt import Attempt
 from fleetcron.worker.endpoint import Endpoint

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from conversation import a_command, began, events_of
 from fleetcron.dispatch.contract import ACCEPTED, Began, Command, Event
 from fleetcron.dispatch.nats.config import NatsConfig
 from fleetcron.dispatch.nats.engine import NatsEngineLine
@@ -17,11 +18,8 @@ from nats_line import (
     ACK_WAIT_SECONDS,
     OVER,
     NatsLine,
-    a_command,
     answer_of,
-    began,
     connected,
-    events_of,
     nats_config,
     nats_line,
     route,

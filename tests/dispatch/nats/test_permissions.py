@@ -9,11 +9,12 @@ import pytest
 from nats.errors import Error
 
 from builders import eventually
+from conversation import a_command, began
 from fleetcron.dispatch.nats.config import NatsConfig, Subjects, inbox_prefix
 from fleetcron.dispatch.nats.engine import NatsEngineLine
 from fleetcron.dispatch.nats.permissions import authorization
 from fleetcron.dispatch.nats.worker import NatsWorkerLine
-from nats_line import OVER, a_command, began, connected, nats_line, run, settled, told, until
+from nats_line import OVER, connected, nats_line, run, settled, told, until
 from peers.nats import Nats, nats_peer
 
 SUBJECTS = Subjects("fleet")

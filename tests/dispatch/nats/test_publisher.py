@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 import pytest
 from nats.aio.client import Client
 
+from conversation import a_command
 from fleetcron.dispatch.nats import jetstream, publisher
 from fleetcron.dispatch.nats.config import NatsConfig
 from fleetcron.dispatch.nats.letters import LETTER_BYTES_MAX
 from fleetcron.dispatch.nats.publisher import Publisher
 from fleetcron.errors import Unavailable
-from nats_line import a_command, connected, nats_config, run, take_streams_away, until
+from nats_line import connected, nats_config, run, take_streams_away, until
 from peers.nats import Nats
 
 

@@ -4,25 +4,13 @@ import asyncio
 
 import pytest
 
+from conversation import a_command, began, events_of
 from fleetcron.dispatch.contract import ACCEPTED, Event, Submitted, Verdict
 from fleetcron.dispatch.nats import jetstream, reporter
 from fleetcron.dispatch.nats.config import RECORDER
 from fleetcron.dispatch.nats.jetstream import ACK, Puller
 from fleetcron.dispatch.nats.letters import LETTER_BYTES_MAX, read_events
-from nats_line import (
-    OVER,
-    a_command,
-    answer_of,
-    began,
-    connected,
-    events_of,
-    nats_config,
-    nats_line,
-    run,
-    settled,
-    told,
-    until,
-)
+from nats_line import OVER, answer_of, connected, nats_config, nats_line, run, settled, told, until
 from peers.nats import Nats
 
 

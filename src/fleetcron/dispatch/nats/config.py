@@ -8,11 +8,12 @@ from typing import Final
 
 import msgspec
 
-from fleetcron.dispatch.contract import Reference
+from fleetcron.domain.execution import Reference
 from fleetcron.errors import BadSettings
 
 DEFAULT_PREFIX: Final = "fleet"
 RECORDER: Final = "recorder"
+BEATS_PER_ACK_WAIT: Final = 3
 
 
 class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,6 +56,11 @@ class NatsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise BadSettings("ack_wait_seconds", "must be from 1 to 600")
         if not is_token(self.prefix):
             raise BadSettings("prefix", "must be 1 to 32 letters, digits, _ and -")
+
+    @property
+    def beat_seconds(self) -> float:
+        """How often whoever holds a message says that it does."""
+        return self.ack_wait_seconds / BEATS_PER_ACK_WAIT
 
     def __repr__(self) -> str:
         return f"NatsConfig(servers={self.servers!r}, user={self.user!r}, replicas={self.replicas})"

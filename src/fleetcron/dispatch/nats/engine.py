@@ -15,13 +15,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error
 
-from fleetcron.dispatch.contract import Command, Event, Reference, Verdict
+from fleetcron.dispatch.contract import Command, Event, Verdict
 from fleetcron.dispatch.nats import jetstream
 from fleetcron.dispatch.nats.config import RECORDER, NatsConfig, is_token
 from fleetcron.dispatch.nats.jetstream import ACK, NAK, PROGRESS, TERM, Puller
 from fleetcron.dispatch.nats.letters import Unreadable, read_events, write_verdicts
 from fleetcron.dispatch.nats.link import Link, together
 from fleetcron.dispatch.nats.publisher import Publisher
+from fleetcron.domain.execution import Reference
 from fleetcron.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ BATCHES_PER_PULL_MAX: Final = 32
 EVENTS_AHEAD_MAX: Final = 4_000
 LOST_SECONDS_MAX: Final = 15.0
 EXECUTIONS_ASKED_ONE_BY_ONE_MAX: Final = 8
-BEATS_PER_ACK_WAIT: Final = 3
 WAIT_SECONDS: Final = 2.0
 
 
@@ -67,7 +67,6 @@ class NatsEngineLine:
         self._untaken: deque[tuple[Batch, int]] = deque()
         self._unanswered: dict[int, tuple[Batch, int]] = {}
         self._held: set[Batch] = set()
-        self._saying: set[asyncio.Future[None]] = set()
         self._room = asyncio.Event()
         self._at_work = False
         self._publisher = Publisher(config)
@@ -189,7 +188,7 @@ class NatsEngineLine:
 
     async def _beat(self, client: Client) -> None:
         """Keep what we hold from being given to another engine, and find out whether the server still listens."""
-        seconds = self._config.ack_wait_seconds / BEATS_PER_ACK_WAIT
+        seconds = self._config.beat_seconds
         while True:
             await asyncio.sleep(seconds)
             for batch in list(self._held):
@@ -223,9 +222,7 @@ class NatsEngineLine:
             self._turn.notify()
 
     def _say(self, answers: Sequence[tuple[Batch, list[bytes]]]) -> None:
-        saying = asyncio.ensure_future(self._say_all(answers))
-        self._saying.add(saying)
-        saying.add_done_callback(self._saying.discard)
+        self._link.spawn(self._say_all(answers))
 
     async def _say_all(self, answers: Sequence[tuple[Batch, list[bytes]]]) -> None:
         try:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from fleetcron.dispatch.contract import Command, Reference
+from fleetcron.dispatch.contract import Command
+from fleetcron.domain.execution import Reference
 
 ANOTHERS: Final = "the command may have been given to another worker"
 MARGIN: Final = 0.2

@@ -56,6 +56,7 @@ class Link:
         self._calls: list[tuple[Callable[..., object], tuple[object, ...]]] = []
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._closing = asyncio.Event()
+        self._beside: set[asyncio.Future[None]] = set()
         self._complaints: list[str] = []
         self._servers = deque(random.sample(config.servers, len(config.servers)))
         seed, token = config.seed(), config.token()
@@ -114,6 +115,13 @@ class Link:
             return
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(what, *arguments)
+
+    def spawn(self, story: Coroutine[Any, Any, None]) -> None:
+        """Run this beside the session, to its own end; called in the link's loop."""
+        task = asyncio.ensure_future(story)
+        # The loop itself does not keep a task from being collected.
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
 
     def ask(self, story: Coroutine[Any, Any, _T], timeout_seconds: float) -> _T:
         """Run this in the link's loop, and wait for it, from another thread.

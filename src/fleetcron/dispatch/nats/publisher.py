@@ -13,10 +13,11 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from fleetcron.dispatch.contract import Command, Reference
+from fleetcron.dispatch.contract import Command
 from fleetcron.dispatch.nats import jetstream
 from fleetcron.dispatch.nats.config import NatsConfig
 from fleetcron.dispatch.nats.letters import LETTER_BYTES_MAX, write_command
+from fleetcron.domain.execution import Reference
 from fleetcron.errors import Unavailable
 
 log = logging.getLogger(__name__)

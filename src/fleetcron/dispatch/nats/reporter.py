@@ -98,7 +98,6 @@ class Reporter:
         self._new: deque[Report] = deque()
         self._called = False
         self._batches: dict[str, Batch] = {}
-        self._conversations: set[asyncio.Task[None]] = set()
         # A worker that was started anew under its old name must not take the answers for its own.
         self._incarnation = uuid4().hex
         self._number = 0
@@ -147,9 +146,7 @@ class Reporter:
             self._number += 1
             batch = Batch(f"{self._incarnation}.{self._number}", reports)
             self._batches[batch.name] = batch
-            conversation = asyncio.ensure_future(self._converse(batch))
-            self._conversations.add(conversation)
-            conversation.add_done_callback(self._conversations.discard)
+            self._link.spawn(self._converse(batch))
 
     def _gather(self) -> list[Report]:
         """What goes into one batch."""

@@ -27,7 +27,6 @@ from fleetcron.errors import BadSettings, Unavailable
 log = logging.getLogger(__name__)
 
 COMMANDS_PER_PULL_MAX: Final = 200
-BEATS_PER_ACK_WAIT: Final = 3
 FAILED_BEATS_MAX: Final = 2
 # A command may have been on its way to us for this long: it counts against the time for which we can be sure of it.
 WAITS_PER_ACK_WAIT: Final = 4
@@ -66,7 +65,6 @@ class NatsWorkerLine:
         self._at_work = False
         self._takers: deque[Taker] = deque()
         self._wanted = asyncio.Event()
-        self._sending: set[asyncio.Future[None]] = set()
         self._holdings = Holdings(ack_wait_seconds=config.ack_wait_seconds, elapsed=elapsed)
         self._link = Link(config, name=f"worker {site}/{worker}", inbox=inbox_prefix(site), session=self._session)
         self._reporter = Reporter(
@@ -170,9 +168,7 @@ class NatsWorkerLine:
     def _hand_back(self, commands: Iterable[Command]) -> None:
         held = [(self._holdings.find(command.reference), command) for command in commands]
         ours = [delivery for delivery, command in held if delivery is not None and delivery.is_of(command)]
-        sending = asyncio.ensure_future(self._give_back(ours))
-        self._sending.add(sending)
-        sending.add_done_callback(self._sending.discard)
+        self._link.spawn(self._give_back(ours))
 
     async def _give_back(self, given_back: Iterable[Delivery]) -> None:
         for delivery in given_back:
@@ -208,7 +204,7 @@ class NatsWorkerLine:
         A server that answers is not enough: another one may lead the consumer. It says so itself, and as it takes one
         word after the other, its answer to the last one proves them all.
         """
-        seconds, failures = self._config.ack_wait_seconds / BEATS_PER_ACK_WAIT, 0
+        seconds, failures = self._config.beat_seconds, 0
         while True:
             asked_at = self._elapsed()
             try:
