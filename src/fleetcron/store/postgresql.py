@@ -118,7 +118,7 @@ class PostgresqlDatabase:
         try:
             self._pool.open(wait=True, timeout=POOL_WAIT_SECONDS)
             with self.snapshot() as tx:
-                done = _steps_done(tx)
+                _check_schema(_steps_done(tx))
         except PoolTimeout as error:
             self.close()
             # The pool keeps to itself why it has no connection: one more try says it, a refused login for one.
@@ -128,7 +128,6 @@ class PostgresqlDatabase:
         except BaseException:
             self.close()
             raise
-        _check_schema(done, self.close)
 
     @contextmanager
     def transaction(self) -> Iterator[PostgresqlTransaction]:
@@ -243,7 +242,7 @@ def connected_to_fill(url: str) -> Iterator[psycopg.Connection[Any]]:
     with _answering(), psycopg.connect(conninfo(url)) as connection:
         connection.execute("SET timezone = 'UTC'; SET lock_timeout = '6s'; SET statement_timeout = 0")
         connection.execute("SET idle_in_transaction_session_timeout = 0")
-        _check_schema(_steps_done(PostgresqlTransaction(connection)), connection.close)
+        _check_schema(_steps_done(PostgresqlTransaction(connection)))
         yield connection
 
 
@@ -309,14 +308,12 @@ def _steps_done(tx: PostgresqlTransaction) -> int:
     return int(tx.execute("SELECT coalesce(max(number), 0) FROM schema_steps").fetchall()[0][0]) if known else 0
 
 
-def _check_schema(done: int, close: Any) -> None:  # noqa: ANN401
+def _check_schema(done: int) -> None:
     wanted = len(_steps())
-    if done == wanted:
-        return
-    close()
     if done < wanted:
         raise BadSettings("database", f"its schema is {done}, this fleetcron needs {wanted}: run `fleetcron migrate`")
-    raise _newer(done, wanted)
+    if done > wanted:
+        raise _newer(done, wanted)
 
 
 def _newer(done: int, known: int) -> BadSettings:
