@@ -12,11 +12,21 @@ from fleetcron.dispatch.contract import ACCEPTED, Command, Verdict
 from fleetcron.dispatch.nats.config import NatsConfig
 from fleetcron.dispatch.nats.worker import COMMANDS_PER_PULL_MAX, NatsWorkerLine
 from fleetcron.errors import BadSettings, Unavailable
-from nats_line import ACK_WAIT_SECONDS, OVER, answer_of, connected, nats_config, nats_line, run, settled, told, until
+from nats_line import (
+    ACK_WAIT_SECONDS,
+    OVER,
+    PATIENT_SECONDS,
+    answer_of,
+    connected,
+    nats_config,
+    nats_line,
+    run,
+    settled,
+    told,
+    until,
+)
 from peers.nats import Nats
 
-# What is to stay ours does so on a machine that is busy with other tests, too.
-PATIENT_SECONDS = 4.0
 ANOTHERS = Verdict(refused="another attempt carries it out")
 
 
